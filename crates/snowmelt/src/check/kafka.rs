@@ -1,0 +1,102 @@
+//! Kafka's side: brokers, transactions, the checkpoint topic, every events topic and its settings.
+
+use super::Findings;
+use crate::config::Config;
+use crate::sink::topics::{self, Wanted};
+use crate::sink::{Cluster, SinkError, transactional_id};
+
+pub(super) async fn check(config: &Config, findings: &mut Findings) {
+    let cluster = match Cluster::connect(&config.kafka).await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            return findings.problem("kafka", error, "check kafka.bootstrap_servers, [kafka.tls] and [kafka.sasl]");
+        }
+    };
+    findings.ok("kafka", format!("connected to {}", config.kafka.bootstrap_servers.join(", ")));
+    check_transactions(config, &cluster, findings).await;
+    let checkpoints = Wanted::checkpoint(config);
+    if check_topic(&cluster, &checkpoints, findings).await {
+        check_setting(&cluster, &checkpoints.name, "cleanup.policy", findings, |value| {
+            (value == "compact").then_some(()).ok_or_else(|| "a deleted checkpoint would repeat the whole table".to_owned())
+        })
+        .await;
+    }
+    let mut topics: Vec<&str> = config.tables.iter().map(|table| table.topic.as_str()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    for topic in topics {
+        if check_topic(&cluster, &Wanted::events(config, topic), findings).await {
+            let needed = config.kafka.max_message_bytes;
+            check_setting(&cluster, topic, "max.message.bytes", findings, |value| match value.parse::<usize>() {
+                Ok(bytes) if bytes >= needed => Ok(()),
+                _ => Err(format!("kafka.max_message_bytes is {needed}; raise the topic's, or lower that")),
+            })
+            .await;
+        }
+    }
+}
+
+/// Claims an id that no capture uses, which needs the same rights as theirs.
+async fn check_transactions(config: &Config, cluster: &Cluster, findings: &mut Findings) {
+    match cluster.producer(&transactional_id(&format!("{}/check", config.name))).await {
+        Ok(producer) => {
+            let version = producer.transaction_version();
+            let found = format!("transactional producers are served, protocol {version}");
+            if version.is_v2() {
+                findings.ok("transactions", found);
+            } else {
+                findings.warning(
+                    "transactions",
+                    found,
+                    "set the cluster's feature transaction.version to 2 (Kafka 4): it closes the gap that a delayed \
+                     EndTxn can end a later transaction (KIP-890)",
+                );
+            }
+            if let Err(error) = producer.close().await {
+                tracing::debug!(%error, "the producer of the check did not close cleanly");
+            }
+        }
+        Err(error) => findings.failure("transactions", error),
+    }
+}
+
+/// True when the topic exists.
+async fn check_topic(cluster: &Cluster, wanted: &Wanted, findings: &mut Findings) -> bool {
+    let subject = format!("topic {}", wanted.name);
+    match topics::partitions(cluster, &wanted.name).await {
+        Ok(Some(count)) => {
+            findings.ok(subject, format!("there, {count} partitions"));
+            return true;
+        }
+        Ok(None) if !wanted.create => {
+            findings.problem(subject, "it does not exist and topics.create is false", "create it, or set topics.create = true");
+        }
+        Ok(None) => match topics::try_create(cluster, wanted).await {
+            Ok(()) => findings.ok(subject, "not there yet; the publisher will create it"),
+            Err(error) => findings.failure(subject, error),
+        },
+        Err(error) => findings.failure(subject, error),
+    }
+    false
+}
+
+async fn check_setting(
+    cluster: &Cluster,
+    topic: &str,
+    name: &str,
+    findings: &mut Findings,
+    judge: impl Fn(&str) -> Result<(), String>,
+) {
+    let subject = format!("topic {topic}, {name}");
+    match topics::setting(cluster, topic, name).await {
+        Ok(Some(value)) => match judge(&value) {
+            Ok(()) => findings.ok(subject, value),
+            Err(remedy) => findings.problem(subject, value, remedy),
+        },
+        Ok(None) => findings.warning(subject, "the broker does not tell", "look it up yourself"),
+        Err(error @ SinkError::Kafka { .. }) => {
+            findings.warning(subject, format!("not known: {error}"), "grant DESCRIBE_CONFIGS on the topic, or look it up yourself");
+        }
+        Err(error) => findings.failure(subject, error),
+    }
+}

@@ -1,0 +1,55 @@
+//! `snowmelt run`: the publisher.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{output, signal};
+use crate::config::Config;
+use crate::error::ExitCode;
+use crate::pipeline;
+use crate::status::Status;
+
+/// Carry the tables of a configuration to Kafka until stopped.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The configuration file (docs/configuration.md)
+    #[arg(long, short, default_value = "snowmelt.toml")]
+    config: PathBuf,
+    /// Print the final status of every table as one JSON line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run {
+    pub(crate) async fn run(self) -> ExitCode {
+        let config = match Config::load(&self.config) {
+            Ok(config) => Arc::new(config),
+            Err(problems) => {
+                output::problem(problems);
+                return ExitCode::Usage;
+            }
+        };
+        let stop = signal::stop_token();
+        let status = Status::default();
+        let running = pipeline::run(Arc::clone(&config), status.clone(), stop.clone());
+        tokio::pin!(running);
+        let code = tokio::select! {
+            code = &mut running => code,
+            () = stop.cancelled() => {
+                tracing::info!("stopping: the transaction under way is finished, then no new one is begun");
+                let limit = config.delivery.shutdown_timeout;
+                tokio::time::timeout(limit, running).await.unwrap_or_else(|_| {
+                    tracing::error!(?limit, "not stopped in time; what was not committed will be read again, nothing is lost");
+                    ExitCode::Unfinished
+                })
+            }
+        };
+        if self.json {
+            output::json(&status.snapshot());
+        }
+        tracing::info!(?code, "ended");
+        code
+    }
+}

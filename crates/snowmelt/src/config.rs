@@ -1,0 +1,151 @@
+//! The configuration: one TOML file, read once, all problems reported at once.
+//!
+//! ```text
+//! text ─ toml ─▶ tree with lines ─ SETTINGS ─▶ values ─ rules ─▶ Config
+//!                      └────────────── problems ──────────────▶ Problems
+//! ```
+//!
+//! [`SETTINGS`] is the one list of what may be set: unknown keys, types, limits,
+//! defaults and the page `docs/configuration.md` all come from it. Rules that
+//! join two settings stand beside the struct they guard, in `config/`.
+//! Secrets come from files or the environment, never from the text, and never
+//! show in `Debug`. Nothing here connects anywhere: whether the names exist and
+//! the passwords open is for `check` to say.
+
+mod choice;
+mod format;
+mod kafka;
+mod name;
+mod nearest;
+mod pace;
+mod problem;
+mod quantity;
+mod reading;
+mod reference;
+mod rule;
+mod secret;
+mod setting;
+mod settings;
+mod snowflake;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod unknown;
+mod value;
+
+use std::path::Path;
+
+pub use choice::Choice;
+pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
+pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
+pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
+pub use pace::{Delivery, Poll, Retry};
+pub use problem::{Problem, Problems, Refusal};
+pub use reference::reference;
+pub use rule::Rule;
+pub use secret::{Secret, SecretError, SecretSource};
+pub use setting::{Fallback, Kind, Setting};
+pub use settings::SETTINGS;
+pub use snowflake::{Authenticator, ResultFormat, Snowflake};
+pub use tables::{Snapshot, Table};
+pub use topics::{Checkpoint, TopicTemplate, Topics};
+
+use reading::Reading;
+use tables::Naming;
+
+/// Everything a publisher is told. Field names are the keys of the file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The pipeline: part of transactional ids, checkpoint keys and every
+    /// event's `source.name`. 1 to 64 of `a-z 0-9 -`. Required.
+    pub name: String,
+    /// `[snowflake]`.
+    pub snowflake: Snowflake,
+    /// `[kafka]`.
+    pub kafka: Kafka,
+    /// `[checkpoint]`.
+    pub checkpoint: Checkpoint,
+    /// `[topics]`.
+    pub topics: Topics,
+    /// `[format]`.
+    pub format: Format,
+    /// `[delivery]`.
+    pub delivery: Delivery,
+    /// `[poll]`.
+    pub poll: Poll,
+    /// `[retry]`.
+    pub retry: Retry,
+    /// `[[tables]]`, at least one.
+    pub tables: Vec<Table>,
+}
+
+impl Config {
+    /// Reads the file at `path`, and secrets from files and this process's
+    /// environment.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let origin = path.display().to_string();
+        match std::fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => Self::parse(&text, &origin, &|name| std::env::var(name).ok()),
+            Ok(Err(_)) => Err(Problems::of_file(
+                &origin,
+                "is not UTF-8 text",
+                "save it as UTF-8, as TOML asks",
+            )),
+            Err(error) => Err(Problems::of_file(
+                &origin,
+                &format!("cannot be read: {error}"),
+                "give the path of a readable file",
+            )),
+        }
+    }
+
+    /// Reads `text` as the file `origin`: problems name that path, and relative
+    /// paths in the text start from its folder. Variables that secrets name are
+    /// asked of `env`.
+    pub fn parse(
+        text: &str,
+        origin: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Problems> {
+        let reading = Reading::of(text, origin, env)?;
+        let config = Self::build(&reading);
+        reading.finish(config)
+    }
+
+    /// Every part is built before any is asked for, so that one part's problems
+    /// do not hide another's.
+    fn build(reading: &Reading) -> Option<Self> {
+        let name = reading.root().get::<String>("name");
+        let snowflake = Snowflake::build(&reading.section("snowflake"), name.as_deref());
+        let kafka_section = reading.section("kafka");
+        let kafka = Kafka::build(&kafka_section, name.as_deref());
+        let checkpoint = Checkpoint::build(&reading.section("checkpoint"));
+        let topics = Topics::build(&reading.section("topics"));
+        let format = Format::build(&reading.section("format"));
+        let delivery = Delivery::build(
+            &reading.section("delivery"),
+            kafka_section.get("transaction_timeout"),
+        );
+        let poll = Poll::build(&reading.section("poll"));
+        let retry = Retry::build(&reading.section("retry"));
+        let naming = Naming {
+            pipeline: name.as_deref(),
+            topics: topics.as_ref(),
+            checkpoint: checkpoint.as_ref(),
+        };
+        let tables = Table::build_all(&reading.each("tables"), &naming);
+        Some(Self {
+            name: name?,
+            snowflake: snowflake?,
+            kafka: kafka?,
+            checkpoint: checkpoint?,
+            topics: topics?,
+            format: format?,
+            delivery: delivery?,
+            poll: poll?,
+            retry: retry?,
+            tables: tables?,
+        })
+    }
+}

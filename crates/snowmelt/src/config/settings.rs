@@ -1,0 +1,275 @@
+//! The list of settings: every key, what it takes, what holds without it, what
+//! it means.
+//!
+//! The parser refuses what is not here, takes types, limits and defaults from
+//! here, and `docs/configuration.md` is rendered from here. Order is the order
+//! of that page.
+
+use std::time::Duration;
+
+use super::choice::Choice;
+use super::format::{BinaryForm, Envelope, Numbers, VariantForm};
+use super::kafka::{Compression, Mechanism};
+use super::rule;
+use super::setting::{Fallback, Kind, Setting};
+use super::snowflake::{Authenticator, ResultFormat};
+use super::tables::Snapshot;
+use Fallback::{Otherwise, Required, Value};
+
+/// A section of the file.
+#[derive(Debug)]
+pub(super) struct SectionInfo {
+    /// As in [`Setting::path`]; the top level is not listed.
+    pub(super) path: &'static str,
+    pub(super) presence: Presence,
+    pub(super) doc: &'static str,
+}
+
+/// When a section's settings count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Also when the section is left out.
+    Always,
+    /// Only when it is there.
+    IfGiven,
+    /// For each table of an array, which has at least one.
+    Repeated,
+}
+
+impl SectionInfo {
+    pub(super) fn key(&self) -> &'static str {
+        let path = self.path.trim_end_matches("[]");
+        path.rsplit_once('.').map_or(path, |(_, key)| key)
+    }
+
+    pub(super) fn parent(&self) -> &'static str {
+        self.path.rsplit_once('.').map_or("", |(parent, _)| parent)
+    }
+}
+
+const fn section(path: &'static str, presence: Presence, doc: &'static str) -> SectionInfo {
+    SectionInfo {
+        path,
+        presence,
+        doc,
+    }
+}
+
+pub(super) const SECTIONS: &[SectionInfo] = &[
+    section(
+        "snowflake",
+        Presence::Always,
+        "Where the account is and how to log in. Everything the publisher creates lives in `state_schema`.",
+    ),
+    section(
+        "kafka",
+        Presence::Always,
+        "The brokers, and how to produce to them.",
+    ),
+    section("kafka.tls", Presence::Always, "TLS towards the brokers."),
+    section(
+        "kafka.sasl",
+        Presence::IfGiven,
+        "Log in to the brokers. Without this section there is no login.",
+    ),
+    section(
+        "checkpoint",
+        Presence::Always,
+        "The compacted topic that says how far each table has come.",
+    ),
+    section("topics", Presence::Always, "The topics that changes go to."),
+    section("format", Presence::Always, "How an event looks."),
+    section(
+        "delivery",
+        Presence::Always,
+        "How much goes at once. A slice is the rows of one Kafka transaction; it ends at whichever of its three limits comes first.",
+    ),
+    section(
+        "poll",
+        Presence::Always,
+        "How often an idle stream is asked. Probes are metadata only and use no warehouse.",
+    ),
+    section(
+        "retry",
+        Presence::Always,
+        "How long to wait before trying again after a failure: from `initial`, doubled and jittered, to `max`.",
+    ),
+    section(
+        "tables[]",
+        Presence::Repeated,
+        "A table to capture. There is at least one.",
+    ),
+];
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const fn seconds(min: u64, max: u64) -> Kind {
+    Kind::Duration {
+        min: Duration::from_secs(min),
+        max: Duration::from_secs(max),
+    }
+}
+
+const fn millis(min: u64, max: u64) -> Kind {
+    Kind::Duration {
+        min: Duration::from_millis(min),
+        max: Duration::from_millis(max),
+    }
+}
+
+const REPLICAS: Kind = Kind::Integer {
+    min: -1,
+    max: 1_000,
+};
+const PARTITIONS: Kind = Kind::Integer {
+    min: 1,
+    max: 100_000,
+};
+
+const fn setting(
+    path: &'static str,
+    kind: Kind,
+    fallback: Fallback,
+    example: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        path,
+        kind,
+        fallback,
+        doc,
+        example,
+    }
+}
+
+/// Every setting there is.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting("name", Kind::Text(&rule::PIPELINE), Required, r#""shop-cdc""#,
+        "Name of the pipeline: part of transactional ids, checkpoint keys and every event's `source.name`. Changing it makes another pipeline, which begins anew."),
+
+    setting("snowflake.account", Kind::Text(&rule::ACCOUNT), Required, r#""myorg-myaccount""#,
+        "Account identifier, `organisation-account` or a locator."),
+    setting("snowflake.url", Kind::Text(&rule::BASE_URL), Otherwise("`https://<account>.snowflakecomputing.com`"), r#""https://myorg-myaccount.snowflakecomputing.com""#,
+        "Base URL of the account. `http` is allowed for `localhost` and loopback addresses only."),
+    setting("snowflake.user", Kind::Text(&rule::FILLED), Otherwise("none"), r#""SNOWMELT""#,
+        "Login name. Needed by `password`; leave it out with a container service's token."),
+    setting("snowflake.authenticator", Kind::Choice(Authenticator::WORDS), Value(r#""password""#), r#""oauth""#,
+        "How to log in."),
+    setting("snowflake.password", Kind::Secret, Otherwise("none"), r#"{ env = "SNOWMELT_PASSWORD" }"#,
+        "Password, for `password` and no other authenticator."),
+    setting("snowflake.token", Kind::Secret, Otherwise("none"), r#"{ file = "snowflake-token" }"#,
+        "Token, for `oauth` and `programmatic_access_token`. A file is read again at each login. In a container service it is `/snowflake/session/token`."),
+    setting("snowflake.role", Kind::Text(&rule::FILLED), Otherwise("the user's default role"), r#""SNOWMELT""#,
+        "Role of the session."),
+    setting("snowflake.warehouse", Kind::Text(&rule::FILLED), Otherwise("the user's default warehouse"), r#""SNOWMELT""#,
+        "Warehouse that stages and reads changes. An idle table does not use it."),
+    setting("snowflake.state_schema", Kind::Text(&rule::SCHEMA), Required, r#""SNOWMELT.STATE""#,
+        "Existing schema that holds streams and staging tables. Unquoted identifiers are upper-case, quoted ones are kept."),
+    setting("snowflake.client_id", Kind::Text(&rule::FILLED), Value(r#""Go""#), r#""Go""#,
+        "`CLIENT_APP_ID` of the login. Snowflake decides by it whether a session may have Arrow results."),
+    setting("snowflake.client_version", Kind::Text(&rule::FILLED), Value(r#""1.19.0""#), r#""1.19.0""#,
+        "`CLIENT_APP_VERSION` of the login."),
+    setting("snowflake.query_tag", Kind::Text(&rule::FILLED), Otherwise("`snowmelt/<name>`"), r#""snowmelt/shop-cdc""#,
+        "Query tag of every statement, to find them in the query history."),
+    setting("snowflake.result_format", Kind::Choice(ResultFormat::WORDS), Value(r#""arrow""#), r#""json""#,
+        "Encoding asked of Snowflake for results."),
+    setting("snowflake.request_timeout", seconds(1, 3_600), Value(r#""120s""#), r#""120s""#,
+        "Longest wait for one HTTP answer. Long statements are polled, and may take longer than this."),
+    setting("snowflake.session_parameters", Kind::Map(&rule::PARAMETER), Otherwise("none"), r#"{ STATEMENT_TIMEOUT_IN_SECONDS = "3600" }"#,
+        "Further session parameters, each value a string. `AUTOCOMMIT`, `QUERY_TAG` and the result format are the publisher's own."),
+
+    setting("kafka.bootstrap_servers", Kind::List(&rule::SERVER), Required, r#"["broker-1:9092", "broker-2:9092"]"#,
+        "Brokers to ask first; the others are learnt from them."),
+    setting("kafka.client_id", Kind::Text(&rule::FILLED), Otherwise("`snowmelt-<name>`"), r#""snowmelt-shop-cdc""#,
+        "Client id, as it stands in the brokers' logs and quotas."),
+    setting("kafka.compression", Kind::Choice(Compression::WORDS), Value(r#""none""#), r#""lz4""#,
+        "Compression of record batches."),
+    setting("kafka.batch_bytes", Kind::Size { min: KIB, max: GIB }, Value(r#""1MB""#), r#""512KiB""#,
+        "Largest batch of one partition. At most `max_message_bytes`."),
+    setting("kafka.max_message_bytes", Kind::Size { min: KIB, max: GIB }, Value(r#""1MiB""#), r#""4MiB""#,
+        "Largest record, key and value together. Not above the topics' `max.message.bytes`."),
+    setting("kafka.request_timeout", seconds(1, 600), Value(r#""30s""#), r#""30s""#,
+        "Longest wait for a broker's answer. At least a second shorter than `delivery_timeout`."),
+    setting("kafka.transaction_timeout", seconds(2, 900), Value(r#""60s""#), r#""60s""#,
+        "After this the coordinator aborts a transaction that a dead publisher left open; until then consumers wait at it. Not above the broker's `transaction.max.timeout.ms`."),
+    setting("kafka.delivery_timeout", seconds(2, 900), Value(r#""45s""#), r#""45s""#,
+        "Longest time from handing over a record to its acknowledgement, retries included. At most `transaction_timeout`."),
+
+    setting("kafka.tls.enabled", Kind::Flag, Value("false"), "true",
+        "Whether to speak TLS to the brokers."),
+    setting("kafka.tls.ca_file", Kind::File, Otherwise("the public certificate authorities"), r#""ca.pem""#,
+        "PEM certificates of the authorities to trust."),
+    setting("kafka.tls.certificate_file", Kind::File, Otherwise("no client certificate"), r#""client.pem""#,
+        "PEM certificate chain of this client. Goes with `key_file`."),
+    setting("kafka.tls.key_file", Kind::File, Otherwise("no client certificate"), r#""client.key""#,
+        "PEM private key of this client. Goes with `certificate_file`."),
+
+    setting("kafka.sasl.mechanism", Kind::Choice(Mechanism::WORDS), Required, r#""SCRAM-SHA-512""#,
+        "SASL mechanism."),
+    setting("kafka.sasl.username", Kind::Text(&rule::FILLED), Required, r#""snowmelt""#,
+        "User name."),
+    setting("kafka.sasl.password", Kind::Secret, Required, r#"{ file = "kafka-password" }"#,
+        "Password."),
+
+    setting("checkpoint.topic", Kind::Text(&rule::TOPIC), Value(r#""snowmelt-checkpoints""#), r#""snowmelt-checkpoints""#,
+        "Name of the topic. Pipelines may share it: every record's key has the pipeline's name."),
+    setting("checkpoint.partitions", PARTITIONS, Value("1"), "1",
+        "Partitions, when it is created."),
+    setting("checkpoint.replication_factor", REPLICAS, Value("-1"), "3",
+        "Replicas, when it is created; `-1` is the broker's default."),
+
+    setting("topics.name", Kind::Text(&rule::TOPIC_TEMPLATE), Value(r#""{database}.{schema}.{table}""#), r#""cdc.{pipeline}.{table}""#,
+        "Name of a table's topic, with `{pipeline}`, `{database}`, `{schema}`, `{table}`. Characters of identifiers that Kafka does not allow become `_`. Two tables may not map to one topic, nor to two that differ only in `.` and `_`."),
+    setting("topics.create", Kind::Flag, Value("true"), "false",
+        "Whether missing topics are created."),
+    setting("topics.partitions", PARTITIONS, Value("6"), "12",
+        "Partitions of a created topic. Adding some later moves keys between partitions."),
+    setting("topics.replication_factor", REPLICAS, Value("-1"), "3",
+        "Replicas of a created topic; `-1` is the broker's default."),
+
+    setting("format.envelope", Kind::Choice(Envelope::WORDS), Value(r#""debezium""#), r#""plain""#,
+        "Shape of a record's value."),
+    setting("format.schema", Kind::Flag, Value("false"), "true",
+        "Whether each key and value carries its schema, as Kafka Connect's JSON converter writes it."),
+    setting("format.tombstones", Kind::Flag, Value("true"), "false",
+        "Whether a delete is followed by a record of the key without a value, which lets compaction forget the key. With `plain` it is the delete itself and may not be turned off."),
+    setting("format.numbers", Kind::Choice(Numbers::WORDS), Value(r#""auto""#), r#""string""#,
+        "How fixed-point numbers are written."),
+    setting("format.variant", Kind::Choice(VariantForm::WORDS), Value(r#""string""#), r#""json""#,
+        "How VARIANT, OBJECT and ARRAY are written."),
+    setting("format.binary", Kind::Choice(BinaryForm::WORDS), Value(r#""base64""#), r#""hex""#,
+        "How BINARY is written."),
+
+    setting("delivery.slice_rows", Kind::Integer { min: 1, max: 1_000_000 }, Value("20000"), "5000",
+        "Rows of one transaction."),
+    setting("delivery.slice_bytes", Kind::Size { min: 64 * KIB, max: GIB }, Value(r#""8MiB""#), r#""4MiB""#,
+        "Bytes of one transaction. At most a quarter of `memory`."),
+    setting("delivery.slice_interval", millis(1, 60_000), Value(r#""250ms""#), r#""1s""#,
+        "Time of one transaction. At most half of `kafka.transaction_timeout`."),
+    setting("delivery.memory", Kind::Size { min: 16 * MIB, max: 64 * GIB }, Value(r#""64MiB""#), r#""128MiB""#,
+        "Budget for rows and records in flight, over all tables."),
+    setting("delivery.shutdown_timeout", seconds(1, 600), Value(r#""25s""#), r#""25s""#,
+        "Time to finish or abandon what is in flight after a request to stop. Keep it below what the supervisor grants."),
+
+    setting("poll.interval", millis(50, 3_600_000), Value(r#""1s""#), r#""5s""#,
+        "Time between two probes of an idle stream."),
+
+    setting("retry.initial", millis(1, 60_000), Value(r#""200ms""#), r#""200ms""#,
+        "First wait. At most `max`."),
+    setting("retry.max", millis(1, 3_600_000), Value(r#""30s""#), r#""30s""#,
+        "Longest wait."),
+
+    setting("tables[].name", Kind::Text(&rule::OBJECT), Required, r#""SHOP.PUBLIC.ORDERS""#,
+        "The table. Unquoted identifiers are upper-case, quoted ones are kept. Each table once."),
+    setting("tables[].key", Kind::List(&rule::COLUMN), Otherwise("the declared primary key, or else the row id"), r#"["ORDER_ID"]"#,
+        "Columns that make the record's key. They must be unique in the table."),
+    setting("tables[].topic", Kind::Text(&rule::TOPIC), Otherwise("`topics.name`, filled in"), r#""orders""#,
+        "The topic, as it stands. Tables that both name a topic share it; see to it that their keys differ."),
+    setting("tables[].snapshot", Kind::Choice(Snapshot::WORDS), Value(r#""initial""#), r#""never""#,
+        "Where the table's events begin."),
+    setting("tables[].stream", Kind::Text(&rule::OBJECT), Otherwise("a stream of the publisher's own"), r#""SHOP.PUBLIC.ORDERS_STREAM""#,
+        "An existing stream to consume, which nothing else may consume. Goes with `snapshot = \"never\"`."),
+];

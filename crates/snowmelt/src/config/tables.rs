@@ -1,0 +1,201 @@
+//! `[[tables]]`: what is captured, and into which topic.
+//!
+//! Promises: tables, streams and topics are each named once, so that no two
+//! captures can take each other's changes or mix their keys unasked. Leaves the
+//! existence of all three, and of key columns, to `check` and the source.
+
+use std::collections::HashMap;
+
+use super::choice::choice;
+use super::name::ObjectName;
+use super::reading::Section;
+use super::topics::{Checkpoint, Topics, collision_form, legal_topic};
+
+choice! {
+    /// Where a table's events begin.
+    Snapshot {
+        Initial = "initial", "the rows as they stand, then changes";
+        Never = "never", "changes only";
+    }
+}
+
+/// One of `[[tables]]`.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The table. Required.
+    pub name: ObjectName,
+    /// Columns of the record's key, as Snowflake stores their names; `None`:
+    /// the declared primary key, or else the row id.
+    pub key: Option<Vec<String>>,
+    /// The topic: the one given, or else `topics.name` filled in.
+    pub topic: String,
+    /// Default `initial`.
+    pub snapshot: Snapshot,
+    /// An existing stream to consume instead of creating one; `None`: create.
+    pub stream: Option<ObjectName>,
+}
+
+/// What every table's topic name depends on.
+pub(super) struct Naming<'a> {
+    pub(super) pipeline: Option<&'a str>,
+    pub(super) topics: Option<&'a Topics>,
+    pub(super) checkpoint: Option<&'a Checkpoint>,
+}
+
+impl Table {
+    /// Reads all tables, comparing each with those before it.
+    pub(super) fn build_all(sections: &[Section<'_>], naming: &Naming<'_>) -> Option<Vec<Self>> {
+        let mut seen = Seen::default();
+        let tables: Vec<Option<Self>> = sections
+            .iter()
+            .map(|section| Self::build(section, naming, &mut seen))
+            .collect();
+        tables.into_iter().collect()
+    }
+
+    fn build(section: &Section<'_>, naming: &Naming<'_>, seen: &mut Seen) -> Option<Self> {
+        let name = section.get::<ObjectName>("name");
+        let stream = section.get::<Option<ObjectName>>("stream");
+        check_snapshot(section);
+        check_key(section);
+        if let Some(name) = &name
+            && let Some(line) = seen.tables.insert(name.clone(), section.line("name"))
+        {
+            section.refuse(
+                "name",
+                format!("{name} is already captured by the table on line {line}"),
+                "remove one of the two".to_owned(),
+            );
+        }
+        if let Some(Some(stream)) = &stream
+            && let Some(line) = seen.streams.insert(stream.clone(), section.line("stream"))
+        {
+            section.refuse(
+                "stream",
+                format!("{stream} is already consumed by the table on line {line}"),
+                "give each table a stream of its own".to_owned(),
+            );
+        }
+        let topic = topic_of(section, name.as_ref(), naming, seen);
+        Some(Self {
+            name: name?,
+            key: section.get("key")?,
+            topic: topic?,
+            snapshot: section.get("snapshot")?,
+            stream: stream?,
+        })
+    }
+}
+
+/// Where a table, a stream or a topic was first named.
+#[derive(Default)]
+struct Seen {
+    tables: HashMap<ObjectName, usize>,
+    streams: HashMap<ObjectName, usize>,
+    topics: HashMap<String, SeenTopic>,
+}
+
+struct SeenTopic {
+    topic: String,
+    explicit: bool,
+    line: usize,
+    table: ObjectName,
+}
+
+fn check_snapshot(section: &Section<'_>) {
+    if section.given("stream") && section.get::<Snapshot>("snapshot") == Some(Snapshot::Initial) {
+        section.refuse(
+            "snapshot",
+            "\"initial\" does not go with an existing stream, whose rows are decided already"
+                .to_owned(),
+            "set snapshot = \"never\", or remove stream".to_owned(),
+        );
+    }
+}
+
+fn check_key(section: &Section<'_>) {
+    let Some(Some(key)) = section.get::<Option<Vec<String>>>("key") else {
+        return;
+    };
+    for (at, column) in key.iter().enumerate() {
+        if key.iter().take(at).any(|earlier| earlier == column) {
+            section.refuse(
+                "key",
+                format!("{column} is named twice"),
+                "name each key column once".to_owned(),
+            );
+        }
+    }
+}
+
+/// The table's topic, refused where it cannot be told from another.
+///
+/// Two tables may share a topic only if both name it: then somebody meant it.
+/// A template that maps two tables to one topic is an accident, whose records
+/// would overwrite each other in a compacted topic.
+fn topic_of(
+    section: &Section<'_>,
+    table: Option<&ObjectName>,
+    naming: &Naming<'_>,
+    seen: &mut Seen,
+) -> Option<String> {
+    let explicit = section.get::<Option<String>>("topic")?;
+    let is_explicit = explicit.is_some();
+    let table = table?;
+    let topic = match explicit {
+        Some(topic) => topic,
+        None => {
+            let topic = naming.topics?.name.render(naming.pipeline?, table);
+            if let Err(refusal) = legal_topic(&topic) {
+                section.refuse(
+                    "topic",
+                    format!("topics.name gives \"{topic}\", which {}", refusal.reason),
+                    "set topic for this table, or change topics.name".to_owned(),
+                );
+                return None;
+            }
+            topic
+        }
+    };
+    if let Some(checkpoint) = naming.checkpoint
+        && collision_form(&checkpoint.topic) == collision_form(&topic)
+    {
+        section.refuse(
+            "topic",
+            format!(
+                "{topic} collides with checkpoint.topic ({})",
+                checkpoint.topic
+            ),
+            "set topic for this table, or change checkpoint.topic".to_owned(),
+        );
+    }
+    let here = SeenTopic {
+        topic: topic.clone(),
+        explicit: is_explicit,
+        line: section.line("topic"),
+        table: table.clone(),
+    };
+    match seen.topics.get(&collision_form(&topic)) {
+        None => {
+            seen.topics.insert(collision_form(&topic), here);
+        }
+        // The same table twice has been reported as such.
+        Some(first) if first.table == here.table => {}
+        Some(first) if first.topic != topic => section.refuse(
+            "topic",
+            format!(
+                "{topic} differs only in \".\" and \"_\" from {}, the topic of {} on line {}; Kafka allows one of them",
+                first.topic, first.table, first.line,
+            ),
+            "set another topic for one of the tables".to_owned(),
+        ),
+        Some(first) if first.explicit && is_explicit => {}
+        Some(first) => section.refuse(
+            "topic",
+            format!("{topic} is also the topic of {} on line {}", first.table, first.line),
+            "set topic for one of them, or the same topic for both if they are to share it"
+                .to_owned(),
+        ),
+    }
+    Some(topic)
+}

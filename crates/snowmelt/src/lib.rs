@@ -1,0 +1,36 @@
+//! Snowmelt carries row changes out of Snowflake tables into Kafka, exactly once.
+//!
+//! ```text
+//!  Snowflake                                                                  Kafka
+//!     │                                                                         ▲
+//!  source ──Batch──▶ change ──Event──▶ encode ──Encoded──▶ slicing ──Slice──▶ sink
+//!     ▲                                                                         │
+//!     └───────────── Checkpoint: the only thing that goes back ─────────────────┘
+//! ```
+//!
+//! # Layout, in the data's order
+//!
+//! - [`pipeline`]: the one loop that joins everything below.
+//! - [`source`]: a session of the driver protocol, staging tables, typed values.
+//! - [`change`]: staged rows to change events. [`encode`]: events to bytes. `slicing`: bytes to transactions.
+//! - [`sink`]: fencing, the checkpoint topic, one transaction per slice. [`checkpoint`]: what flows back.
+//! - [`config`], [`error`], [`status`], [`budget`], [`backoff`], [`failpoint`]: what they share.
+//! - [`check`]: tries beforehand what the pipeline will need. [`cli`]: one file per verb.
+//!
+//! Source and sink never meet; what knows both is the pipeline.
+
+pub mod backoff;
+pub mod budget;
+pub mod change;
+pub mod check;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod encode;
+pub mod error;
+pub mod failpoint;
+pub mod pipeline;
+pub mod sink;
+mod slicing;
+pub mod source;
+pub mod status;

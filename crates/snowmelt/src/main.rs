@@ -1,0 +1,23 @@
+//! The `snowmelt` binary: parse, start the log and the runtime, run the verb, exit with its code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use snowmelt::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.start_log();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(cli.run());
+            // A verb that is done is done: nothing it left behind may keep the process.
+            runtime.shutdown_background();
+            code.into()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the runtime cannot start");
+            snowmelt::error::ExitCode::Bug.into()
+        }
+    }
+}

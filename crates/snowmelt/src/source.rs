@@ -1,0 +1,358 @@
+//! Snowflake's side of one capture: claim, release, next batch. Knows nothing of Kafka.
+//!
+//! ```text
+//! open(checkpoint)        claim the capture, list what is staged, drop what Kafka has
+//! next_batch(checkpoint)  an unfinished staging table, else probe the stream and stage its changes
+//! release(checkpoint)     drop the staging table that is whole in Kafka
+//! ```
+//!
+//! Every statement here may be cut off at any moment and run again: creations say IF NOT EXISTS under a number that is
+//! never used twice, drops only touch what a committed checkpoint covers.
+
+pub mod error;
+pub mod session;
+pub mod staging;
+pub mod value;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub use error::SourceError;
+
+use self::session::{RowStream, Session};
+use self::staging::{Made, Names, Note};
+use self::value::{Column, DataType};
+use crate::budget::Pool;
+use crate::checkpoint::Checkpoint;
+use crate::config::{ObjectName, SchemaName, Snapshot, Table};
+use crate::failpoint;
+
+/// Snowflake's side of one capture.
+pub struct Source {
+    session: Arc<Session>,
+    table: Table,
+    names: Names,
+    pool: Pool,
+    claim: u64,
+    /// The capture's stream, once it is known to be there.
+    stream: Option<Stream>,
+    /// Staging tables of the checkpoint's generation that are there.
+    staged: BTreeSet<u64>,
+}
+
+/// The stream a capture reads.
+struct Stream {
+    name: ObjectName,
+    /// Whether the first read yields the table's initial rows.
+    initial: bool,
+    /// Key columns with their types; `None` when the row id is the key.
+    key: Option<Vec<Column>>,
+}
+
+/// The changes of one read of the stream, or what is left of them.
+pub struct Batch {
+    /// Number of the staging table.
+    pub number: u64,
+    /// Rows of it that Kafka has already; the first row of `rows` is the one after.
+    pub row: u64,
+    /// Rows in the staging table.
+    pub total: u64,
+    /// How its rows were ordered, and whether they are initial rows.
+    pub note: Note,
+    /// When the staging table was made, in milliseconds since 1970, by Snowflake's clock.
+    pub staged_at_ms: i64,
+    /// The rows.
+    pub rows: RowStream,
+}
+
+impl Source {
+    /// Takes the capture over in Snowflake: makes the claim table of `checkpoint.claim`, which must be committed to
+    /// Kafka already, drops those of older publishers, and drops the staging tables that Kafka has.
+    ///
+    /// # Errors
+    /// [`SourceError::Superseded`] when a newer publisher has claimed the capture; [`SourceError::UnexpectedStaging`]
+    /// when there is a staging table that the checkpoint cannot explain.
+    pub async fn open(
+        session: Arc<Session>,
+        state_schema: &SchemaName,
+        table: &Table,
+        checkpoint: &Checkpoint,
+        pool: Pool,
+    ) -> Result<Self, SourceError> {
+        let mut source = Self {
+            session,
+            names: Names::new(state_schema, &checkpoint.nonce, &table.name),
+            table: table.clone(),
+            pool,
+            claim: checkpoint.claim,
+            stream: None,
+            staged: BTreeSet::new(),
+        };
+        source.take_claim().await?;
+        for (name, made) in source.list().await? {
+            match made {
+                // Claims are checked after ours is in place: of two publishers, the older one sees the newer's.
+                Made::Claim(claim) if claim > source.claim => {
+                    source.drop_table(&source.names.claim(source.claim)).await?;
+                    return Err(SourceError::Superseded { capture: checkpoint.capture.clone() });
+                }
+                Made::Claim(claim) if claim < source.claim => source.drop_table(&name).await?,
+                Made::Claim(_) => {}
+                Made::Staging { generation, .. } if generation < checkpoint.generation => source.drop_table(&name).await?,
+                Made::Staging { generation, batch }
+                    if generation > checkpoint.generation || batch > next_number(checkpoint) =>
+                {
+                    return Err(SourceError::UnexpectedStaging { name: name.to_string(), batch: checkpoint.batch });
+                }
+                Made::Staging { batch, .. } => {
+                    source.staged.insert(batch);
+                }
+            }
+        }
+        source.release(checkpoint).await?;
+        Ok(source)
+    }
+
+    async fn take_claim(&self) -> Result<(), SourceError> {
+        let claim = self.names.claim(self.claim);
+        let sql = format!("CREATE TABLE IF NOT EXISTS {} (X INT)", claim.quoted());
+        self.session.table("the claim of the capture", &sql).await?;
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<(ObjectName, Made)>, SourceError> {
+        let found = self.session.table("the list of staging tables", &self.names.show_all()).await?;
+        Ok(found
+            .rows()
+            .filter_map(|row| {
+                let name = row.text("name")?;
+                let made = self.names.parse(&name)?;
+                Some((self.names.object_named(name), made))
+            })
+            .collect())
+    }
+
+    async fn drop_table(&self, name: &ObjectName) -> Result<(), SourceError> {
+        self.session.table("the release of a table", &format!("DROP TABLE IF EXISTS {}", name.quoted())).await?;
+        Ok(())
+    }
+
+    /// Drops every staging table that `checkpoint`, which must be committed, says is whole in Kafka.
+    ///
+    /// # Errors
+    /// When Snowflake cannot be asked or refuses.
+    pub async fn release(&mut self, checkpoint: &Checkpoint) -> Result<(), SourceError> {
+        let next = next_number(checkpoint);
+        while let Some(&batch) = self.staged.first().filter(|&&batch| batch < next) {
+            failpoint::hit("before-release");
+            self.drop_table(&self.names.staging(checkpoint.generation, batch)).await?;
+            failpoint::hit("after-release");
+            self.staged.remove(&batch);
+        }
+        Ok(())
+    }
+
+    /// The next rows after `checkpoint`: what is left of its staging table, or a new read of the stream. `None` when
+    /// the stream has nothing; finding that out needs no warehouse.
+    ///
+    /// # Errors
+    /// Whatever Snowflake refuses; after an error the source must be opened again.
+    pub async fn next_batch(&mut self, checkpoint: &Checkpoint) -> Result<Option<Batch>, SourceError> {
+        let number = next_number(checkpoint);
+        let row = if checkpoint.batch_is_whole() { 0 } else { checkpoint.row };
+        if !self.staged.contains(&number) {
+            if row > 0 {
+                let name = self.names.staging(checkpoint.generation, number);
+                return Err(SourceError::StagingMissing { name: name.to_string(), row, rows: checkpoint.rows });
+            }
+            if self.stream.is_none() {
+                self.stream = Some(self.find_stream(checkpoint).await?);
+            }
+            if !self.stage(checkpoint, number).await? {
+                return Ok(None);
+            }
+            self.staged.insert(number);
+        }
+        match self.read(checkpoint.generation, number, row).await {
+            // A newer publisher may have carried and dropped it between our two statements.
+            Err(error @ SourceError::StagingMissing { .. }) => Err(self.diagnose(checkpoint, error).await),
+            read => read.map(Some),
+        }
+    }
+
+    /// Probes the stream and stages its changes as table `number`; false when there are none.
+    async fn stage(&self, checkpoint: &Checkpoint, number: u64) -> Result<bool, SourceError> {
+        let Some(stream) = &self.stream else { return Ok(false) };
+        // The first batch of a new stream is its initial rows, read even if there are none: what comes after them are
+        // changes, and a probe could not tell the two apart.
+        let initial = stream.initial && checkpoint.batch == 0;
+        if !initial && !self.has_data(checkpoint, stream).await? {
+            return Ok(false);
+        }
+        let key = stream.key.as_ref().map(|key| key.iter().map(|column| column.name.clone()).collect());
+        let columns: Vec<&Column> = stream.key.iter().flatten().collect();
+        let sql = staging::create_staging(
+            &self.names.staging(checkpoint.generation, number),
+            &stream.name,
+            &self.names.claim(self.claim),
+            &columns,
+            &Note::new(key, initial),
+        );
+        failpoint::hit("before-staging");
+        let staged = self.session.table("the staging of changes", &sql).await;
+        failpoint::hit("after-staging");
+        match staged {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_object_missing() => Err(self.diagnose(checkpoint, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn has_data(&self, checkpoint: &Checkpoint, stream: &Stream) -> Result<bool, SourceError> {
+        let sql = format!("SELECT SYSTEM$STREAM_HAS_DATA({})", staging::literal(&stream.name.quoted()));
+        match self.session.table("the probe of the stream", &sql).await {
+            Ok(answer) => Ok(answer.scalar().is_some_and(|flag| flag.eq_ignore_ascii_case("true") || flag == "1")),
+            Err(error @ SourceError::Refused { .. }) => Err(self.diagnose(checkpoint, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a refusal that may mean several things means: superseded, or the stream is gone or stale, or else itself.
+    async fn diagnose(&self, checkpoint: &Checkpoint, error: SourceError) -> SourceError {
+        match self.list().await {
+            Err(error) => return error,
+            Ok(tables) if !tables.iter().any(|(_, made)| *made == Made::Claim(self.claim)) => {
+                return SourceError::Superseded { capture: checkpoint.capture.clone() };
+            }
+            Ok(_) => {}
+        }
+        match self.find_stream(checkpoint).await {
+            Err(cause) if cause.next() == crate::error::Next::Halt => cause,
+            _ => error,
+        }
+    }
+
+    /// Finds the capture's stream, makes it when the capture is new, and learns the key.
+    async fn find_stream(&self, checkpoint: &Checkpoint) -> Result<Stream, SourceError> {
+        let adopted = self.table.stream.clone();
+        let name = adopted.clone().unwrap_or_else(|| self.names.stream(checkpoint.generation));
+        let show = staging::show_one("STREAMS", &name);
+        let mut found = self.session.table("the state of the stream", &show).await?;
+        if found.rows().next().is_none() {
+            if adopted.is_some() || checkpoint.batch > 0 {
+                return Err(SourceError::StreamMissing {
+                    stream: name.to_string(),
+                    table: self.table.name.to_string(),
+                    batch: checkpoint.batch,
+                });
+            }
+            let note = Note::new(None, self.table.snapshot == Snapshot::Initial);
+            let sql = staging::create_stream(&name, &self.table.name, &note);
+            if let Err(error) = self.session.table("the creation of the stream", &sql).await {
+                return Err(if error.is_object_missing() { self.table_missing() } else { error });
+            }
+            failpoint::hit("after-create-stream");
+            found = self.session.table("the state of the stream", &show).await?;
+        }
+        let Some(row) = found.rows().next() else {
+            return Err(SourceError::Protocol {
+                what: "the state of the stream".to_owned(),
+                reason: format!("{name} was just made and is not listed"),
+            });
+        };
+        if row.text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")) {
+            let reason = row.text("invalid_reason").filter(|reason| !reason.is_empty() && reason != "N/A");
+            return Err(SourceError::StreamStale {
+                stream: name.to_string(),
+                table: self.table.name.to_string(),
+                reason: reason.unwrap_or_else(|| "its offset left the table's retention".to_owned()),
+                batch: checkpoint.batch,
+            });
+        }
+        let initial = adopted.is_none()
+            && row.text("comment").and_then(|comment| Note::parse(&comment)).is_some_and(|note| note.initial);
+        let key = self.find_key(&name).await?;
+        Ok(Stream { name, initial, key })
+    }
+
+    /// The configured key, else the declared primary key, else none.
+    async fn find_key(&self, stream: &ObjectName) -> Result<Option<Vec<Column>>, SourceError> {
+        let names = match &self.table.key {
+            Some(key) => key.clone(),
+            None => match primary_key(&self.session, &self.table.name).await {
+                Err(error) if error.is_object_missing() => return Err(self.table_missing()),
+                key => key?,
+            },
+        };
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT * FROM {}", stream.quoted());
+        let columns = self.session.describe("the columns of the stream", &sql).await?;
+        resolve_key(&self.table.name, &names, &columns).map(Some)
+    }
+
+    fn table_missing(&self) -> SourceError {
+        SourceError::TableMissing {
+            table: self.table.name.to_string(),
+            role: self.session.info().role_name.clone().unwrap_or_else(|| "of the session".to_owned()),
+        }
+    }
+
+    async fn read(&self, generation: u64, number: u64, row: u64) -> Result<Batch, SourceError> {
+        let name = self.names.staging(generation, number);
+        let what = format!("staging table {name}");
+        let found = self.session.table(&what, &staging::show_one("TABLES", &name)).await?;
+        let Some(entry) = found.rows().next() else {
+            return Err(SourceError::StagingMissing { name: name.to_string(), row, rows: 0 });
+        };
+        let note = entry.text("comment").and_then(|comment| Note::parse(&comment)).ok_or_else(|| {
+            SourceError::Protocol { what: what.clone(), reason: "its comment is not the note it was made with".to_owned() }
+        })?;
+        let staged_at_ms = entry.millis("created_on").unwrap_or_default();
+        let rows = self.session.query(&what, &staging::read_staging(&name, row)).await?.rows(&what, &self.pool)?;
+        Ok(Batch { number, row, total: row + rows.total(), note, staged_at_ms, rows })
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}
+
+/// The staging table to read next: the checkpoint's own while it is unfinished, else the one after.
+fn next_number(checkpoint: &Checkpoint) -> u64 {
+    if checkpoint.batch_is_whole() { checkpoint.batch + 1 } else { checkpoint.batch }
+}
+
+/// The declared primary key's columns in their order; empty when there is none.
+pub(crate) async fn primary_key(session: &Arc<Session>, table: &ObjectName) -> Result<Vec<String>, SourceError> {
+    let sql = format!("SHOW PRIMARY KEYS IN TABLE {}", table.quoted());
+    let found = session.table("the primary key", &sql).await?;
+    let mut columns: Vec<(u32, String)> = found
+        .rows()
+        .filter_map(|row| Some((row.text("key_sequence")?.parse().ok()?, row.text("column_name")?)))
+        .collect();
+    columns.sort_unstable();
+    Ok(columns.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The key columns with their types.
+pub(crate) fn resolve_key(table: &ObjectName, names: &[String], columns: &[Column]) -> Result<Vec<Column>, SourceError> {
+    names
+        .iter()
+        .map(|name| {
+            let column = columns.iter().find(|column| column.name == *name).ok_or_else(|| SourceError::KeyMissing {
+                column: name.clone(),
+                table: table.to_string(),
+                known: columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", "),
+            })?;
+            match column.ty {
+                DataType::Variant | DataType::Object | DataType::Array | DataType::Map => {
+                    Err(SourceError::KeyType { column: name.clone(), table: table.to_string() })
+                }
+                _ => Ok(column.clone()),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,213 @@
+//! What can go wrong on the Snowflake side, sorted by what happens next.
+//!
+//! [`SourceError::next`] is the one place that decides whether a failure passes by itself (start again from the
+//! checkpoint) or waits for a person. Messages name the thing, the reason and the remedy, and never a secret.
+
+use crate::error::Next;
+use crate::source::value::ValueError;
+
+/// A failure of the Snowflake side of a capture.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The request never got a usable HTTP answer, however often it was repeated.
+    #[error("snowflake at {url} did not answer {what}: {reason}")]
+    Unreachable {
+        /// Base URL of the account, without a query string.
+        url: String,
+        /// The request, in words.
+        what: String,
+        /// The last transport error or HTTP status.
+        reason: String,
+    },
+    /// Snowflake refused a statement.
+    #[error("snowflake refused {what}: {message} (error {code}, SQL state {sql_state}, query {query_id})")]
+    Refused {
+        /// The statement, in words.
+        what: String,
+        /// Six-digit error code, for example `002003`.
+        code: String,
+        /// Five-character SQL state.
+        sql_state: String,
+        /// The server's own message.
+        message: String,
+        /// Query id, to find the statement in the query history; empty when there is none.
+        query_id: String,
+    },
+    /// Login was refused.
+    #[error("snowflake refused the login of {who} at {url}: {message} (error {code})")]
+    Login {
+        /// Base URL of the account.
+        url: String,
+        /// The user, or the authenticator where there is no user.
+        who: String,
+        /// Error code, for example `390100`.
+        code: String,
+        /// The server's own message.
+        message: String,
+    },
+    /// The session is over (390111, 390114, 390195, 390303, 390318): only a new login helps.
+    #[error("the snowflake session ended (error {code}): {message}")]
+    SessionOver {
+        /// Error code.
+        code: String,
+        /// The server's own message.
+        message: String,
+    },
+    /// The server's answer is not what the protocol allows.
+    #[error("snowflake's answer to {what} cannot be read: {reason}")]
+    Protocol {
+        /// The request, in words.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Fewer or more rows arrived than the server announced.
+    #[error("{what}: snowflake announced {announced} rows and sent {received}; nothing of the rest was used")]
+    RowsMissing {
+        /// The result or the chunk.
+        what: String,
+        /// Rows announced.
+        announced: u64,
+        /// Rows received.
+        received: u64,
+    },
+    /// A cell does not have the form its declared type promises.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// A token or password could not be read.
+    #[error("the {what} for snowflake cannot be read: {reason}")]
+    Secret {
+        /// Which secret.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// The captured table is not there, or the role may not see it.
+    #[error("table {table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it")]
+    TableMissing {
+        /// The table.
+        table: String,
+        /// The session's role.
+        role: String,
+    },
+    /// The capture's stream is gone although the checkpoint says that it was in use.
+    #[error(
+        "stream {stream} on {table} is gone; the changes since batch {batch} cannot be read any more. \
+         Take a new snapshot: remove the capture's checkpoint by giving the pipeline a new name, or restore the stream"
+    )]
+    StreamMissing {
+        /// The stream.
+        stream: String,
+        /// The captured table.
+        table: String,
+        /// The last batch that is whole in Kafka.
+        batch: u64,
+    },
+    /// The stream's offset left the table's retention.
+    #[error(
+        "stream {stream} on {table} is stale ({reason}); the changes since batch {batch} are lost to it. \
+         Drop the stream and take a new snapshot, and raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table"
+    )]
+    StreamStale {
+        /// The stream.
+        stream: String,
+        /// The captured table.
+        table: String,
+        /// Snowflake's own words.
+        reason: String,
+        /// The last batch that is whole in Kafka.
+        batch: u64,
+    },
+    /// A key column of the configuration is not a column of the table.
+    #[error("key column {column} of {table} does not exist; the table has {known}. Correct `key` in the configuration")]
+    KeyMissing {
+        /// The missing column.
+        column: String,
+        /// The captured table.
+        table: String,
+        /// The columns there are.
+        known: String,
+    },
+    /// A key column has a type that cannot be a key.
+    #[error("key column {column} of {table} is semi-structured, which has no exact order; choose other columns in `key`")]
+    KeyType {
+        /// The column.
+        column: String,
+        /// The captured table.
+        table: String,
+    },
+    /// A staging table that is not whole in Kafka is gone.
+    #[error(
+        "staging table {name} is gone although only {row} of its {rows} rows are in kafka; somebody dropped it. \
+         Restore it (UNDROP TABLE) or take a new snapshot of the captured table"
+    )]
+    StagingMissing {
+        /// The staging table.
+        name: String,
+        /// Rows in Kafka.
+        row: u64,
+        /// Rows it had; 0 when that was not known yet.
+        rows: u64,
+    },
+    /// Staging tables in the state schema contradict the checkpoint.
+    #[error(
+        "staging table {name} should not exist: the checkpoint stands at batch {batch}. \
+         Another pipeline may use the same state schema and name; nothing was published from it"
+    )]
+    UnexpectedStaging {
+        /// The staging table.
+        name: String,
+        /// The checkpoint's batch.
+        batch: u64,
+    },
+    /// A newer publisher owns this capture's objects in Snowflake.
+    #[error("a newer publisher has claimed {capture} in snowflake; this one stops")]
+    Superseded {
+        /// The capture.
+        capture: String,
+    },
+}
+
+/// Codes that say the session, not the statement, is at fault (facts: Snowflake driver sources).
+const SESSION_OVER: [&str; 7] = ["390103", "390104", "390111", "390114", "390195", "390303", "390318"];
+/// Statement failures that pass by themselves: cancelled, lock waiters, throttled, internal, running elsewhere.
+const PASSING: [&str; 6] = ["000604", "000625", "000603", "390505", "000612", "000630"];
+
+impl SourceError {
+    /// Whether `code` means that only a new login helps.
+    #[must_use]
+    pub fn is_session_over(code: &str) -> bool {
+        SESSION_OVER.contains(&code)
+    }
+
+    /// What the pipeline does about it.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        match self {
+            Self::Unreachable { .. }
+            | Self::SessionOver { .. }
+            | Self::Protocol { .. }
+            | Self::RowsMissing { .. } => Next::Restart,
+            Self::Refused { code, .. } if PASSING.contains(&code.as_str()) => Next::Restart,
+            Self::Login { code, .. } if code == "390505" => Next::Restart,
+            Self::Superseded { .. } => Next::Yield,
+            Self::Refused { .. }
+            | Self::Login { .. }
+            | Self::Value(_)
+            | Self::Secret { .. }
+            | Self::TableMissing { .. }
+            | Self::StreamMissing { .. }
+            | Self::StreamStale { .. }
+            | Self::KeyMissing { .. }
+            | Self::KeyType { .. }
+            | Self::StagingMissing { .. }
+            | Self::UnexpectedStaging { .. } => Next::Halt,
+        }
+    }
+
+    /// Whether Snowflake said that an object is missing or hidden (002003).
+    #[must_use]
+    pub fn is_object_missing(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "002003")
+    }
+}

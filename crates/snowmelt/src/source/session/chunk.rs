@@ -1,0 +1,364 @@
+//! A result's rows, fetched ahead within the byte budget, decoded off the event loop, in order and counted.
+//!
+//! A result is a first part inside the reply and chunks behind URLs (gosnowflake `chunk_downloader.go`). A JSON chunk
+//! is the gzip of row arrays joined by commas without outer brackets; an Arrow chunk is an IPC stream, gzipped or not.
+//! A chunk that arrives short is fetched again; one that stays short fails the read. URLs expire: a 403 asks for the
+//! result again and goes on with the fresh URLs.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
+use base64::Engine as _;
+use bytes::Bytes;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::http::{self, Answer};
+use super::wire::ChunkMeta;
+use super::{ResultSet, Session};
+use crate::budget::{Pool, Share};
+use crate::source::error::SourceError;
+use crate::source::value::{Column, Rows, Value};
+
+/// Chunks under way at once, the one being read not counted.
+const AHEAD: usize = 3;
+/// Tries at one chunk whose body came short or damaged, over and above the retries of each request.
+const DAMAGED_TRIES: u32 = 4;
+/// A JSON cell costs about this many times its text once it is a row of owned cells.
+const JSON_OVERHEAD: u64 = 4;
+
+/// Some rows, and the share of the byte budget they hold.
+pub struct RowChunk {
+    /// Batches in order.
+    pub rows: Vec<Arc<Rows>>,
+    #[expect(dead_code, reason = "held for its drop")]
+    share: Option<Share>,
+}
+
+/// A result's rows in order.
+pub struct RowStream {
+    what: String,
+    columns: Arc<[Column]>,
+    announced: u64,
+    received: u64,
+    first: Option<RowChunk>,
+    /// The download awaited now: kept here so that dropping an unfinished [`RowStream::next`] loses nothing.
+    current: Option<AbortOnDropHandle<Result<RowChunk, SourceError>>>,
+    downloads: mpsc::Receiver<AbortOnDropHandle<Result<RowChunk, SourceError>>>,
+    _dispatcher: AbortOnDropHandle<()>,
+}
+
+/// A small result, held whole.
+#[derive(Debug)]
+pub struct Table {
+    columns: Arc<[Column]>,
+    batches: Vec<Arc<Rows>>,
+}
+
+/// One row of a [`Table`].
+#[derive(Debug, Clone, Copy)]
+pub struct TableRow<'a> {
+    columns: &'a [Column],
+    rows: &'a Rows,
+    index: usize,
+}
+
+impl Table {
+    /// Rows in order.
+    pub fn rows(&self) -> impl Iterator<Item = TableRow<'_>> {
+        let columns: &[Column] = &self.columns;
+        self.batches
+            .iter()
+            .flat_map(move |rows| (0..rows.len()).map(move |index| TableRow { columns, rows, index }))
+    }
+
+    /// The only cell of a one-cell result.
+    #[must_use]
+    pub fn scalar(&self) -> Option<String> {
+        self.rows().next()?.at(0)
+    }
+}
+
+impl TableRow<'_> {
+    fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The cell at position `column` as text; `None` for NULL.
+    #[must_use]
+    pub fn at(&self, column: usize) -> Option<String> {
+        (column < self.columns.len()).then(|| text(self.rows.value(column, self.index))).flatten()
+    }
+
+    /// The cell under `name` (any case) as text; `None` for NULL or when there is no such column.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.at(self.column(name)?)
+    }
+
+    /// The timestamp under `name` in milliseconds since 1970.
+    #[must_use]
+    pub fn millis(&self, name: &str) -> Option<i64> {
+        match self.rows.value(self.column(name)?, self.index) {
+            Value::Timestamp { seconds, nanos, .. } => Some(seconds * 1000 + i64::from(nanos / 1_000_000)),
+            _ => None,
+        }
+    }
+}
+
+/// What downloads share.
+struct Fetcher {
+    session: Arc<Session>,
+    what: String,
+    columns: Arc<[Column]>,
+    arrow: bool,
+    query_id: String,
+    headers: Vec<(String, String)>,
+    /// Replaced as a whole when an address has expired; counts stay the same.
+    chunks: Mutex<Vec<ChunkMeta>>,
+}
+
+impl ResultSet {
+    /// Starts fetching. `pool` bounds what is fetched ahead.
+    ///
+    /// # Errors
+    /// When the first part cannot be decoded.
+    pub fn rows(self, what: &str, pool: &Pool) -> Result<RowStream, SourceError> {
+        let Self { session, columns, mut data } = self;
+        let arrow = data.query_result_format.as_deref() == Some("arrow");
+        let first = if let Some(text) = data.rowset_base64.take().filter(|text| !text.is_empty()) {
+            let body = base64::engine::general_purpose::STANDARD.decode(text).map_err(|error| protocol(what, &error))?;
+            decode_arrow(what, &columns, Bytes::from(body))?
+        } else {
+            vec![Rows::from_json(&columns, &data.rowset.take().unwrap_or_default())?]
+        };
+        let chunks = data.chunks.take().unwrap_or_default();
+        let metas: Vec<(u64, u64)> = chunks.iter().map(|chunk| (chunk.row_count, chunk.uncompressed_size)).collect();
+        let fetcher = Arc::new(Fetcher {
+            session,
+            what: what.to_owned(),
+            columns: Arc::clone(&columns),
+            arrow,
+            query_id: data.query_id,
+            headers: chunk_headers(data.chunk_headers.take(), data.qrmk.take()),
+            chunks: Mutex::new(chunks),
+        });
+        let (sender, downloads) = mpsc::channel(AHEAD);
+        let pool = pool.clone();
+        // One dispatcher takes from the budget in chunk order: were later chunks to take it first, the reader would
+        // wait for a chunk that waits for room only the reader can make.
+        let dispatcher = tokio::spawn(async move {
+            for (index, (row_count, size)) in metas.into_iter().enumerate() {
+                let cost = if fetcher.arrow { size } else { size.saturating_mul(JSON_OVERHEAD) };
+                let share = pool.take(usize::try_from(cost).unwrap_or(usize::MAX)).await;
+                let fetcher = Arc::clone(&fetcher);
+                let download = tokio::spawn(async move {
+                    let rows = fetcher.download(index, row_count).await?;
+                    Ok(RowChunk { rows, share: Some(share) })
+                });
+                if sender.send(AbortOnDropHandle::new(download)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(RowStream {
+            what: what.to_owned(),
+            columns,
+            announced: data.total,
+            received: 0,
+            first: Some(RowChunk { rows: first.into_iter().map(Arc::new).collect(), share: None }),
+            current: None,
+            downloads,
+            _dispatcher: AbortOnDropHandle::new(dispatcher),
+        })
+    }
+}
+
+impl RowStream {
+    /// The result's columns, in order.
+    #[must_use]
+    pub fn columns(&self) -> &Arc<[Column]> {
+        &self.columns
+    }
+
+    /// Rows the server announced.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.announced
+    }
+
+    /// The next rows, `None` after the last. Cancel safe.
+    ///
+    /// # Errors
+    /// [`SourceError::RowsMissing`] when the result ends before all announced rows came; download and decode failures.
+    pub async fn next(&mut self) -> Result<Option<RowChunk>, SourceError> {
+        let chunk = match self.first.take() {
+            Some(first) => Some(first),
+            None => {
+                if self.current.is_none() {
+                    self.current = self.downloads.recv().await;
+                }
+                match &mut self.current {
+                    None => None,
+                    Some(download) => {
+                        let chunk = download.await.map_err(|error| protocol(&self.what, &error))?;
+                        self.current = None;
+                        Some(chunk?)
+                    }
+                }
+            }
+        };
+        let Some(chunk) = chunk else {
+            return if self.received == self.announced {
+                Ok(None)
+            } else {
+                Err(SourceError::RowsMissing {
+                    what: self.what.clone(),
+                    announced: self.announced,
+                    received: self.received,
+                })
+            };
+        };
+        self.received += chunk.rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
+        Ok(Some(chunk))
+    }
+}
+
+impl Fetcher {
+    async fn download(&self, index: usize, row_count: u64) -> Result<Vec<Arc<Rows>>, SourceError> {
+        let what = format!("chunk {} of {}", index + 1, self.what);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let problem = match self.fetch(index, &what).await? {
+                None => protocol(&what, &"its address expired and the fresh one was refused as well (HTTP status 403)"),
+                Some(body) => match self.decode(&what, body).await {
+                    Ok(rows) => {
+                        let received = rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
+                        if received == row_count {
+                            return Ok(rows);
+                        }
+                        SourceError::RowsMissing { what: what.clone(), announced: row_count, received }
+                    }
+                    Err(error @ SourceError::Value(_)) => return Err(error),
+                    Err(error) => error,
+                },
+            };
+            if tries >= DAMAGED_TRIES {
+                return Err(problem);
+            }
+            tracing::debug!(%problem, "fetching a chunk again");
+            self.refresh(&what).await?;
+        }
+    }
+
+    /// The body, or `None` when the address has expired.
+    async fn fetch(&self, index: usize, what: &str) -> Result<Option<Bytes>, SourceError> {
+        let url = self.chunks.lock().await.get(index).map(|chunk| chunk.url.clone()).unwrap_or_default();
+        let answer = http::send(self.session.url(), what, |_| {
+            self.headers.iter().fold(self.session.http().get(&url), |request, (name, value)| request.header(name, value))
+        })
+        .await?;
+        Ok(match answer {
+            Answer::Body(body) => Some(body),
+            Answer::Forbidden => None,
+        })
+    }
+
+    async fn refresh(&self, what: &str) -> Result<(), SourceError> {
+        let fresh = self.session.result_again(what, &self.query_id).await?.chunks.unwrap_or_default();
+        let mut chunks = self.chunks.lock().await;
+        let same = fresh.len() == chunks.len() && fresh.iter().zip(chunks.iter()).all(|(a, b)| a.row_count == b.row_count);
+        if !same {
+            return Err(protocol(what, &"the result asked for again has other chunks than before"));
+        }
+        *chunks = fresh;
+        Ok(())
+    }
+
+    async fn decode(&self, what: &str, body: Bytes) -> Result<Vec<Arc<Rows>>, SourceError> {
+        let (arrow, columns, name) = (self.arrow, Arc::clone(&self.columns), what.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let body = inflate(&name, body)?;
+            let rows = if arrow { decode_arrow(&name, &columns, body)? } else { decode_json(&name, &columns, &body)? };
+            Ok(rows.into_iter().map(Arc::new).collect())
+        })
+        .await
+        .map_err(|error| protocol(what, &error))?
+    }
+}
+
+/// Reads a small result whole.
+pub(crate) async fn collect(what: &str, result: ResultSet) -> Result<Table, SourceError> {
+    // A budget of its own: metadata must not wait behind bulk data.
+    let pool = crate::budget::Budget::new(1 << 20).chunks;
+    let mut stream = result.rows(what, &pool)?;
+    let columns = Arc::clone(stream.columns());
+    let mut batches = Vec::new();
+    while let Some(chunk) = stream.next().await? {
+        batches.extend(chunk.rows);
+    }
+    Ok(Table { columns, batches })
+}
+
+/// Metadata cells as text. Only the types that `SHOW`, `DESCRIBE` and system functions answer with have one.
+fn text(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Text(text) | Value::Variant(text) => Some(text.to_owned()),
+        Value::Boolean(flag) => Some(flag.to_string()),
+        Value::Fixed { unscaled, scale: 0 } => Some(unscaled.to_string()),
+        Value::Real(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn chunk_headers(
+    given: Option<std::collections::BTreeMap<String, String>>,
+    qrmk: Option<String>,
+) -> Vec<(String, String)> {
+    match (given, qrmk) {
+        (Some(headers), _) if !headers.is_empty() => headers.into_iter().collect(),
+        (_, Some(key)) if !key.is_empty() => vec![
+            ("x-amz-server-side-encryption-customer-algorithm".to_owned(), "AES256".to_owned()),
+            ("x-amz-server-side-encryption-customer-key".to_owned(), key),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn inflate(what: &str, body: Bytes) -> Result<Bytes, SourceError> {
+    if !body.starts_with(&[0x1f, 0x8b]) {
+        return Ok(body);
+    }
+    let mut out = Vec::with_capacity(body.len() * 4);
+    flate2::read::MultiGzDecoder::new(body.as_ref()).read_to_end(&mut out).map_err(|error| protocol(what, &error))?;
+    Ok(Bytes::from(out))
+}
+
+fn decode_arrow(what: &str, columns: &Arc<[Column]>, body: Bytes) -> Result<Vec<Rows>, SourceError> {
+    let mut buffer = Buffer::from(body);
+    let mut decoder = StreamDecoder::new();
+    let mut rows = Vec::new();
+    while !buffer.is_empty() {
+        if let Some(batch) = decoder.decode(&mut buffer).map_err(|error| protocol(what, &error))? {
+            rows.push(Rows::from_arrow(columns, &batch)?);
+        }
+    }
+    decoder.finish().map_err(|error| protocol(what, &error))?;
+    Ok(rows)
+}
+
+fn decode_json(what: &str, columns: &Arc<[Column]>, body: &[u8]) -> Result<Vec<Rows>, SourceError> {
+    let mut text = Vec::with_capacity(body.len() + 2);
+    text.push(b'[');
+    text.extend_from_slice(body);
+    text.push(b']');
+    let cells: Vec<Vec<Option<String>>> = serde_json::from_slice(&text).map_err(|error| protocol(what, &error))?;
+    Ok(vec![Rows::from_json(columns, &cells)?])
+}
+
+fn protocol(what: &str, reason: &dyn std::fmt::Display) -> SourceError {
+    SourceError::Protocol { what: what.to_owned(), reason: reason.to_string() }
+}

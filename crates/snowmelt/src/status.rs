@@ -1,0 +1,179 @@
+//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, ExitCode};
+
+/// What a capture is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// Claiming the transactional id and reading the checkpoint.
+    Resuming,
+    /// Carrying a batch.
+    Delivering {
+        /// The staging table's number.
+        batch: u64,
+        /// Whether its rows are the table's initial rows.
+        initial: bool,
+    },
+    /// Nothing to carry; the stream is probed at the poll interval.
+    Idle,
+    /// Starting again from the checkpoint after a failure that passes by itself.
+    Retrying {
+        /// The failure.
+        reason: String,
+    },
+    /// Waiting for a person.
+    Halted {
+        /// What, why, and what to do.
+        reason: String,
+    },
+    /// Another publisher took over.
+    Fenced {
+        /// By what it was noticed.
+        reason: String,
+    },
+    /// Stopped as asked.
+    Stopped,
+}
+
+/// One capture's figures since the process started.
+#[derive(Debug, Clone, Serialize)]
+pub struct CaptureStatus {
+    /// What it is doing.
+    #[serde(flatten)]
+    pub state: State,
+    /// Topic of its events.
+    pub topic: String,
+    /// Events committed to Kafka, tombstones not counted.
+    pub events: u64,
+    /// Staged rows whose events are committed.
+    pub rows: u64,
+    /// Bytes of keys, values and headers committed.
+    pub bytes: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Times it started again from the checkpoint.
+    pub restarts: u64,
+    /// Batches that are whole in Kafka.
+    pub batches: u64,
+    /// The last committed checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// Milliseconds from staging to commit of the last slice; `None` before the first.
+    pub lag_ms: Option<i64>,
+    /// Transaction protocol negotiated with the cluster.
+    pub transaction_version: Option<String>,
+    /// When the last slice was committed.
+    #[serde(skip)]
+    pub last_commit: Option<Instant>,
+    /// Why it ended, for the exit code.
+    #[serde(skip)]
+    pub exit: Option<ExitCode>,
+}
+
+/// The status of all captures; clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    captures: Arc<Mutex<BTreeMap<String, CaptureStatus>>>,
+}
+
+impl Status {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CaptureStatus>> {
+        // Figures stay readable even if a writer panicked half-way.
+        self.captures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of everything.
+    #[must_use]
+    pub fn snapshot(&self) -> BTreeMap<String, CaptureStatus> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn add(&self, table: &str, topic: &str) {
+        let status = CaptureStatus {
+            state: State::Resuming,
+            topic: topic.to_owned(),
+            events: 0,
+            rows: 0,
+            bytes: 0,
+            commits: 0,
+            restarts: 0,
+            batches: 0,
+            checkpoint: None,
+            lag_ms: None,
+            transaction_version: None,
+            last_commit: None,
+            exit: None,
+        };
+        self.lock().insert(table.to_owned(), status);
+    }
+
+    fn change(&self, table: &str, change: impl FnOnce(&mut CaptureStatus)) {
+        if let Some(status) = self.lock().get_mut(table) {
+            change(status);
+        }
+    }
+
+    pub(crate) fn enter(&self, table: &str, state: State) {
+        self.change(table, |status| status.state = state);
+    }
+
+    pub(crate) fn resumed(&self, table: &str, checkpoint: &Checkpoint, transaction_version: String) {
+        self.change(table, |status| {
+            status.checkpoint = Some(checkpoint.clone());
+            status.transaction_version = Some(transaction_version);
+        });
+    }
+
+    pub(crate) fn committed(&self, table: &str, slice: &Committed<'_>) {
+        self.change(table, |status| {
+            status.events += slice.events;
+            status.rows += slice.rows;
+            status.bytes += slice.bytes;
+            status.commits += 1;
+            status.batches += u64::from(slice.checkpoint.batch_is_whole());
+            status.checkpoint = Some(slice.checkpoint.clone());
+            status.lag_ms = Some((now_ms() - slice.staged_at_ms).max(0));
+            status.last_commit = Some(Instant::now());
+        });
+    }
+
+    pub(crate) fn retrying(&self, table: &str, error: &Error) {
+        self.change(table, |status| {
+            status.restarts += 1;
+            status.state = State::Retrying { reason: error.to_string() };
+        });
+    }
+
+    pub(crate) fn ended(&self, table: &str, state: State, exit: ExitCode) {
+        self.change(table, |status| {
+            status.state = state;
+            status.exit = Some(exit);
+        });
+    }
+}
+
+/// What a committed slice adds.
+pub(crate) struct Committed<'a> {
+    pub(crate) events: u64,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) staged_at_ms: i64,
+    pub(crate) checkpoint: &'a Checkpoint,
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,213 @@
+//! A topic's committed records as events, and what may never be seen among them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use krafka::consumer::ConsumerRecord;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::show;
+use crate::image::{self, Image};
+
+/// Where an event comes from: generation, batch, row.
+pub(super) type Place = (u64, u64, u64);
+
+/// One change event.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// The record's key as it came: equal keys have equal bytes.
+    pub(crate) key: String,
+    pub(crate) before: Option<Image>,
+    pub(crate) after: Option<Image>,
+    /// `after` as it came, or `null`.
+    pub(crate) after_text: String,
+    pub(crate) op: char,
+    pub(crate) place: Place,
+    row_id: String,
+    snapshot: bool,
+    partition: i32,
+    offset: i64,
+}
+
+/// Everything on one topic, by partition and offset.
+pub(super) struct History {
+    pub(super) events: Vec<Event>,
+    records: Vec<Record>,
+}
+
+enum Record {
+    Event(usize),
+    Tombstone { key: String, partition: i32, offset: i64 },
+}
+
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(borrow)]
+    before: Option<&'a RawValue>,
+    #[serde(borrow)]
+    after: Option<&'a RawValue>,
+    source: Source,
+    op: char,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    generation: u64,
+    batch: u64,
+    row: u64,
+    row_id: String,
+    snapshot: String,
+}
+
+impl History {
+    pub(super) fn of(committed: &[ConsumerRecord]) -> Self {
+        let mut events = Vec::new();
+        let mut records = Vec::new();
+        for record in committed {
+            let key = record.key.as_ref().expect("every record has a key");
+            let key = std::str::from_utf8(key).expect("a key is JSON").to_owned();
+            let (partition, offset) = (record.partition, record.offset);
+            let Some(value) = &record.value else {
+                records.push(Record::Tombstone { key, partition, offset });
+                continue;
+            };
+            let value: Value<'_> = serde_json::from_slice(value).expect("a value is an envelope");
+            records.push(Record::Event(events.len()));
+            events.push(Event {
+                key,
+                before: value.before.map(image::from_json),
+                after: value.after.map(image::from_json),
+                after_text: value.after.map_or("null", RawValue::get).to_owned(),
+                op: value.op,
+                place: (value.source.generation, value.source.batch, value.source.row),
+                row_id: value.source.row_id,
+                snapshot: value.source.snapshot == "true",
+                partition,
+                offset,
+            });
+        }
+        Self { events, records }
+    }
+
+    /// The last event of every key that is not gone.
+    pub(super) fn fold(&self) -> BTreeMap<&str, &Event> {
+        let mut fold = BTreeMap::new();
+        for event in &self.events {
+            if event.after.is_some() {
+                fold.insert(event.key.as_str(), event);
+            } else {
+                fold.remove(event.key.as_str());
+            }
+        }
+        fold
+    }
+
+    /// Events twice, out of order, without their predecessor, without their tombstone, under a wrong key.
+    pub(super) fn contradictions(&self, key_columns: &[&str]) -> Vec<String> {
+        let mut findings = Vec::new();
+        self.check_places(&mut findings);
+        self.check_chains(&mut findings);
+        self.check_tombstones(&mut findings);
+        for event in &self.events {
+            event.check_form(key_columns, &mut findings);
+        }
+        findings
+    }
+
+    /// Each place once per operation, and rising within a partition, so within a key too, which has one partition.
+    fn check_places(&self, findings: &mut Vec<String>) {
+        let mut seen = BTreeSet::new();
+        let mut reached: HashMap<i32, Place> = HashMap::new();
+        let mut homes: HashMap<&str, i32> = HashMap::new();
+        for event in &self.events {
+            if !seen.insert((event.place, event.op)) {
+                findings.push(format!("{} came twice", event.title()));
+            }
+            let last = reached.entry(event.partition).or_insert(event.place);
+            if event.place < *last {
+                findings.push(format!("{} came after {last:?}", event.title()));
+            }
+            *last = event.place;
+            let home = *homes.entry(&event.key).or_insert(event.partition);
+            if home != event.partition {
+                findings.push(format!("{} has its key in partition {home} too", event.title()));
+            }
+        }
+    }
+
+    /// Each `before` is the `after` of the key's event before.
+    fn check_chains(&self, findings: &mut Vec<String>) {
+        let mut rows: HashMap<&str, &Event> = HashMap::new();
+        for event in &self.events {
+            let known = rows.get(event.key.as_str()).and_then(|last| last.after.as_ref());
+            if known != event.before.as_ref() {
+                let text = |image: Option<&Image>| image.map_or("nothing".to_owned(), show);
+                findings.push(format!(
+                    "{} says before: {}; but the key's last event left: {}",
+                    event.title(),
+                    text(event.before.as_ref()),
+                    text(known)
+                ));
+            }
+            rows.insert(&event.key, event);
+        }
+    }
+
+    /// A delete is followed at once by a tombstone of its key, and nothing else is.
+    fn check_tombstones(&self, findings: &mut Vec<String>) {
+        let mut due: Option<&Event> = None;
+        for record in &self.records {
+            match (record, due.take()) {
+                (Record::Tombstone { key, partition, .. }, Some(delete))
+                    if *key == delete.key && *partition == delete.partition => {}
+                (Record::Tombstone { key, partition, offset }, _) => {
+                    findings.push(format!("tombstone of {key} at {partition}/{offset} follows no delete of it"));
+                }
+                (Record::Event(_), Some(delete)) => findings.push(format!("{} has no tombstone", delete.title())),
+                (Record::Event(_), None) => {}
+            }
+            if let Record::Event(index) = record {
+                due = Some(&self.events[*index]).filter(|event| event.op == 'd');
+            }
+        }
+        if let Some(delete) = due {
+            findings.push(format!("{} has no tombstone", delete.title()));
+        }
+    }
+}
+
+impl Event {
+    fn title(&self) -> String {
+        let (generation, batch, row) = self.place;
+        format!(
+            "{} of {} (generation {generation}, batch {batch}, row {row}, at {}/{})",
+            self.op, self.key, self.partition, self.offset
+        )
+    }
+
+    /// The images an operation has, and the key that belongs to them.
+    fn check_form(&self, key_columns: &[&str], findings: &mut Vec<String>) {
+        let images = (self.before.is_some(), self.after.is_some());
+        let right = match self.op {
+            'c' | 'r' => images == (false, true),
+            'u' => images == (true, true),
+            'd' => images == (true, false),
+            _ => false,
+        };
+        if !right || self.snapshot != (self.op == 'r') {
+            findings.push(format!("{} has the wrong images or the wrong snapshot mark", self.title()));
+        }
+        let key: &RawValue = serde_json::from_str(&self.key).expect("a key is JSON");
+        let key = image::from_json(key);
+        let subject = self.after.as_ref().or(self.before.as_ref());
+        let expected: Option<Image> = if key_columns.is_empty() {
+            let row_id = image::Cell::Text(self.row_id.clone());
+            Some(Image::from([("METADATA$ROW_ID".to_owned(), row_id)]))
+        } else {
+            subject.map(|row| key_columns.iter().filter_map(|name| Some(((*name).to_owned(), row.get(*name)?.clone()))).collect())
+        };
+        if expected.as_ref() != Some(&key) {
+            findings.push(format!("{} has a key that is not its row's", self.title()));
+        }
+    }
+}
