@@ -38,7 +38,9 @@ pub struct Checkpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// Not the JSON of a checkpoint.
-    #[error("the checkpoint record of {capture} cannot be read ({reason}); it was not written by snowmelt or is damaged")]
+    #[error(
+        "the checkpoint record of {capture} cannot be read ({reason}); it was not written by snowmelt or is damaged"
+    )]
     Unreadable {
         /// The capture.
         capture: String,
@@ -115,8 +117,10 @@ impl Checkpoint {
             #[serde(default)]
             writer: String,
         }
-        let unreadable =
-            |error: serde_json::Error| CheckpointError::Unreadable { capture: capture.to_owned(), reason: error.to_string() };
+        let unreadable = |error: serde_json::Error| CheckpointError::Unreadable {
+            capture: capture.to_owned(),
+            reason: error.to_string(),
+        };
         let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
         if head.version > VERSION {
             return Err(CheckpointError::Newer {

@@ -66,6 +66,7 @@ impl Error {
         match self {
             Self::Source(_) | Self::Pairing(_) => ExitCode::Source,
             Self::Sink(SinkError::Fenced { .. }) => ExitCode::Fenced,
+            Self::Sink(SinkError::TooLarge { .. }) => ExitCode::Row,
             Self::Sink(_) => ExitCode::Sink,
             Self::Encode(_) | Self::Setup(_) => ExitCode::Row,
             Self::Internal(_) => ExitCode::Bug,

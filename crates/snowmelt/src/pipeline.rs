@@ -178,8 +178,7 @@ impl Capture {
         self.status.enter(&self.name, State::Delivering { batch: number, initial: batch.note.initial });
         let schema = fingerprint(batch.rows.columns());
         let (to, mut slices) = mpsc::channel(1);
-        let slicer =
-            Slicer::new(&self.config, &self.table, checkpoint.generation, &batch, &self.budget.slices, to)?;
+        let slicer = Slicer::new(&self.config, &self.table, checkpoint.generation, &batch, &self.budget.slices, to)?;
         let reading = AbortOnDropHandle::new(tokio::spawn(slicer.run(batch)));
         while let Some(mut slice) = slices.recv().await {
             let next = checkpoint.advanced(number, slice.row.0, total, &schema);

@@ -11,6 +11,8 @@
 pub mod cluster;
 mod kafka;
 mod resume;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
 pub mod topics;
 
 use std::fmt;
@@ -58,6 +60,17 @@ pub enum SinkError {
         reason: String,
         /// Settings to create it with.
         advice: String,
+    },
+    /// The checkpoint topic would lose checkpoints.
+    #[error(
+        "checkpoint topic {topic} has cleanup.policy={policy}, so that kafka throws checkpoints away and every table would \
+         be sent again; set cleanup.policy=compact on it"
+    )]
+    Forgetful {
+        /// The topic.
+        topic: String,
+        /// Its policy.
+        policy: String,
     },
     /// A record is larger than the topic takes.
     #[error(
@@ -138,6 +151,7 @@ impl SinkError {
             Self::TopicMissing { .. }
             | Self::TopicRefused { .. }
             | Self::TooLarge { .. }
+            | Self::Forgetful { .. }
             | Self::Checkpoint(_)
             | Self::Setting { .. } => Next::Halt,
         }

@@ -38,6 +38,8 @@ pub struct Source {
     stream: Option<Stream>,
     /// Staging tables of the checkpoint's generation that are there.
     staged: BTreeSet<u64>,
+    /// Whether the first empty probe after opening is still to come.
+    fresh: bool,
 }
 
 /// The stream a capture reads.
@@ -87,6 +89,7 @@ impl Source {
             claim: checkpoint.claim,
             stream: None,
             staged: BTreeSet::new(),
+            fresh: true,
         };
         source.take_claim().await?;
         for (name, made) in source.list().await? {
@@ -111,6 +114,11 @@ impl Source {
         }
         source.release(checkpoint).await?;
         Ok(source)
+    }
+
+    async fn is_staged(&self, generation: u64, batch: u64) -> Result<bool, SourceError> {
+        let wanted = Made::Staging { generation, batch };
+        Ok(self.list().await?.iter().any(|(_, made)| *made == wanted))
     }
 
     async fn take_claim(&self) -> Result<(), SourceError> {
@@ -168,7 +176,11 @@ impl Source {
             if self.stream.is_none() {
                 self.stream = Some(self.find_stream(checkpoint).await?);
             }
-            if !self.stage(checkpoint, number).await? {
+            // A dead publisher's staging statement may still have been running when the tables were listed. An empty
+            // stream may mean that it has moved it since, so the tables are listed once more.
+            let staged = self.stage(checkpoint, number).await?
+                || std::mem::take(&mut self.fresh) && self.is_staged(checkpoint.generation, number).await?;
+            if !staged {
                 return Ok(None);
             }
             self.staged.insert(number);
@@ -199,7 +211,9 @@ impl Source {
             &Note::new(key, initial),
         );
         failpoint::hit("before-staging");
-        let staged = self.session.table("the staging of changes", &sql).await;
+        // Sent once: a copy that the network delivers late, after this table was released, would make the table anew and
+        // move the stream unseen. Starting again instead takes a new claim, without which no late copy compiles.
+        let staged = self.session.once("the staging of changes", &sql).await;
         failpoint::hit("after-staging");
         match staged {
             Ok(_) => Ok(true),
@@ -348,7 +362,13 @@ pub(crate) fn resolve_key(table: &ObjectName, names: &[String], columns: &[Colum
                 known: columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", "),
             })?;
             match column.ty {
-                DataType::Variant | DataType::Object | DataType::Array | DataType::Map => {
+                DataType::Variant
+                | DataType::Object
+                | DataType::Array
+                | DataType::Map
+                | DataType::Geography
+                | DataType::Geometry
+                | DataType::Vector { .. } => {
                     Err(SourceError::KeyType { column: name.clone(), table: table.to_string() })
                 }
                 _ => Ok(column.clone()),

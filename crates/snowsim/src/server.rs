@@ -73,7 +73,8 @@ pub(crate) struct ServiceLimits {
 impl ServiceLimits {
     /// The sizes of a result's parts in a session whose `CLIENT_RESULT_CHUNK_SIZE` is so many megabytes.
     fn parts(&self, megabytes: Option<u64>) -> Limits {
-        let asked = megabytes.and_then(|size| usize::try_from(size).ok()).unwrap_or(16).clamp(1, 160) << 20;
+        // The parameter is an upper bound; a part is held in memory while it is encoded, so there is a lower one.
+        let asked = megabytes.and_then(|size| usize::try_from(size).ok()).unwrap_or(16).clamp(1, 16) << 20;
         let chunk = self.chunk_bytes.unwrap_or(asked);
         Limits { inline: self.inline_bytes.min(chunk), chunk, gzip_arrow: self.gzip_arrow }
     }
@@ -91,6 +92,12 @@ impl Struck {
     /// Whether the connection will be cut after the statement: then the answer must wait for its end.
     fn drops_after(&self) -> bool {
         self.0.iter().any(|action| matches!(action, Action::DropAfter))
+    }
+
+    /// How much longer the statement takes.
+    fn stall(&self) -> Duration {
+        let each = self.0.iter().map(|action| if let Action::Stall { ms } = action { *ms } else { 0 });
+        Duration::from_millis(each.sum())
     }
 }
 
@@ -181,6 +188,7 @@ async fn before(service: &Arc<Service>, action: &Action, scissors: &Scissors, to
         }
         Action::Delay { .. }
         | Action::DropAfter
+        | Action::Stall { .. }
         | Action::SlowChunk { .. }
         | Action::CutChunk { .. }
         | Action::ChunkForbidden => {}

@@ -117,7 +117,8 @@ impl Simulator {
         std::fs::create_dir_all(&data).map_err(StartError::Data)?;
         let clock = Clock::new();
         let engine = Engine::open(&data.join("account"), Arc::clone(&clock)).map_err(StartError::Account)?;
-        let spool = Spool::open(&data.join("results"), Arc::clone(&clock), options.link_lifetime).map_err(StartError::Data)?;
+        let spool =
+            Spool::open(&data.join("results"), Arc::clone(&clock), options.link_lifetime).map_err(StartError::Data)?;
         let lifetimes = Lifetimes { session: options.session_lifetime, master: options.master_lifetime };
         let service = Service {
             engine,
@@ -145,7 +146,11 @@ impl Simulator {
     ///
     /// # Errors
     /// The listener fails.
-    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
         let closing = self.service.closing.clone();
         let routes = server::router(Arc::clone(&self.service));
         let serving = axum::serve(Lines(listener), routes.into_make_service_with_connect_info::<Scissors>())

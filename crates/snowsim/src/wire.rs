@@ -126,7 +126,9 @@ fn column(meta: &ColumnMeta) -> Value {
 /// value is longer than the type's own limit.
 fn lengths(ty: &SnowType) -> (Option<u64>, Option<u64>) {
     match *ty {
-        SnowType::Text { length } => (Some(length), Some(length.saturating_mul(4).min(length.max(crate::types::MAX_TEXT)))),
+        SnowType::Text { length } => {
+            (Some(length), Some(length.saturating_mul(4).min(length.max(crate::types::MAX_TEXT))))
+        }
         SnowType::Binary { length } => (Some(length), Some(length)),
         _ => (None, None),
     }
@@ -211,7 +213,8 @@ mod tests {
             ty,
             nullable: false,
         };
-        let described = rowtype(&[meta(SnowType::Fixed { precision: 38, scale: 2 }), meta(SnowType::Text { length: 10 })]);
+        let described =
+            rowtype(&[meta(SnowType::Fixed { precision: 38, scale: 2 }), meta(SnowType::Text { length: 10 })]);
         assert_eq!(described[0]["type"], "fixed");
         assert_eq!((&described[0]["precision"], &described[0]["scale"]), (&json!(38), &json!(2)));
         assert_eq!((&described[1]["length"], &described[1]["byteLength"]), (&json!(10), &json!(40)));

@@ -17,7 +17,9 @@ pub(super) async fn check(config: &Config, findings: &mut Findings) {
     let checkpoints = Wanted::checkpoint(config);
     if check_topic(&cluster, &checkpoints, findings).await {
         check_setting(&cluster, &checkpoints.name, "cleanup.policy", findings, |value| {
-            (value == "compact").then_some(()).ok_or_else(|| "a deleted checkpoint would repeat the whole table".to_owned())
+            (value == "compact")
+                .then_some(())
+                .ok_or_else(|| "a deleted checkpoint would repeat the whole table".to_owned())
         })
         .await;
     }
@@ -69,7 +71,11 @@ async fn check_topic(cluster: &Cluster, wanted: &Wanted, findings: &mut Findings
             return true;
         }
         Ok(None) if !wanted.create => {
-            findings.problem(subject, "it does not exist and topics.create is false", "create it, or set topics.create = true");
+            findings.problem(
+                subject,
+                "it does not exist and topics.create is false",
+                "create it, or set topics.create = true",
+            );
         }
         Ok(None) => match topics::try_create(cluster, wanted).await {
             Ok(()) => findings.ok(subject, "not there yet; the publisher will create it"),
@@ -95,7 +101,11 @@ async fn check_setting(
         },
         Ok(None) => findings.warning(subject, "the broker does not tell", "look it up yourself"),
         Err(error @ SinkError::Kafka { .. }) => {
-            findings.warning(subject, format!("not known: {error}"), "grant DESCRIBE_CONFIGS on the topic, or look it up yourself");
+            findings.warning(
+                subject,
+                format!("not known: {error}"),
+                "grant DESCRIBE_CONFIGS on the topic, or look it up yourself",
+            );
         }
         Err(error) => findings.failure(subject, error),
     }

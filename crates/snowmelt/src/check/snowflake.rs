@@ -94,7 +94,9 @@ async fn check_state_schema(session: &Arc<Session>, config: &Config, wake: bool,
                 SourceError::Refused { code, .. } if code == "000606" || what == "staging" => {
                     "grant the role USAGE on the warehouse, and set snowflake.warehouse".to_owned()
                 }
-                SourceError::Refused { .. } => format!("GRANT CREATE {} ON SCHEMA {schema} TO the role", what.to_uppercase()),
+                SourceError::Refused { .. } => {
+                    format!("GRANT CREATE {} ON SCHEMA {schema} TO the role", what.to_uppercase())
+                }
                 _ => "see the message".to_owned(),
             };
             findings.problem(subject, error, remedy);
@@ -128,7 +130,8 @@ async fn try_state_schema(
 async fn check_table(session: &Arc<Session>, table: &Table, role: &str, state_ok: bool, findings: &mut Findings) {
     let name = &table.name;
     let subject = format!("table {name}");
-    let columns = match session.describe("the columns of the table", &format!("SELECT * FROM {}", name.quoted())).await {
+    let columns = match session.describe("the columns of the table", &format!("SELECT * FROM {}", name.quoted())).await
+    {
         Ok(columns) => columns,
         Err(error @ SourceError::Value(_)) => return findings.failure(subject, error),
         Err(error) => {
@@ -164,7 +167,8 @@ async fn check_change_tracking(session: &Arc<Session>, table: &Table, role: &str
     if on {
         findings.ok(subject, "readable, change tracking is on");
     } else if owner == role {
-        findings.ok(subject, "readable; change tracking is off, the first stream switches it on (the role owns the table)");
+        findings
+            .ok(subject, "readable; change tracking is off, the first stream switches it on (the role owns the table)");
     } else {
         findings.problem(
             subject,
@@ -191,10 +195,9 @@ async fn check_key(session: &Arc<Session>, table: &Table, columns: &[Column], fi
         );
     }
     match crate::source::resolve_key(&table.name, &key, columns) {
-        Ok(_) => findings.ok(
-            subject,
-            format!("{} ({origin}; Snowflake does not enforce that it is unique)", key.join(", ")),
-        ),
+        Ok(_) => {
+            findings.ok(subject, format!("{} ({origin}; Snowflake does not enforce that it is unique)", key.join(", ")))
+        }
         Err(error) => findings.failure(subject, error),
     }
 }
@@ -217,7 +220,11 @@ async fn check_stream(session: &Arc<Session>, table: &Table, stream: &ObjectName
     }
     let on = row.text("table_name").unwrap_or_default();
     if on.parse::<ObjectName>().ok().as_ref() != Some(&table.name) {
-        return findings.problem(subject, format!("it is a stream on {on}"), format!("name a stream on {}", table.name));
+        return findings.problem(
+            subject,
+            format!("it is a stream on {on}"),
+            format!("name a stream on {}", table.name),
+        );
     }
     if let Some(after) = row.millis("stale_after")
         && after - crate::status::now_ms() < STALE_SOON_MS

@@ -65,14 +65,17 @@ impl Sim {
             Some(address) => Some(embedded_kafka(address, stop.clone()).await?),
             None => None,
         };
-        let listening = Listening { url: format!("http://{address}"), bootstrap_servers: kafka.as_ref().map(|k| k.1.clone()) };
+        let listening =
+            Listening { url: format!("http://{address}"), bootstrap_servers: kafka.as_ref().map(|k| k.1.clone()) };
         if self.json {
             output::json(&listening);
         } else {
             output::line(format_args!("simulated Snowflake at {}", listening.url));
             output::line("  any account name; any user and password, unless --user was given");
             if let Some(servers) = &listening.bootstrap_servers {
-                output::line(format_args!("embedded Kafka at      {servers}  (in memory, for tests: no retention, no compaction)"));
+                output::line(format_args!(
+                    "embedded Kafka at      {servers}  (in memory, for tests: no retention, no compaction)"
+                ));
             }
             output::line("Ctrl-C ends it");
         }

@@ -68,9 +68,17 @@ impl Format {
                 "set tombstones = true, or envelope = \"debezium\"".to_owned(),
             );
         }
+        let schema = section.get::<bool>("schema");
+        if (schema, section.get::<VariantForm>("variant")) == (Some(true), Some(VariantForm::Json)) {
+            section.refuse(
+                "schema",
+                "true cannot describe variant = \"json\", which may hold any shape".to_owned(),
+                "set variant = \"string\", or schema = false".to_owned(),
+            );
+        }
         Some(Self {
             envelope: envelope?,
-            schema: section.get("schema")?,
+            schema: schema?,
             tombstones: tombstones?,
             numbers: section.get("numbers")?,
             variant: section.get("variant")?,

@@ -3,11 +3,11 @@
 //! Built from `[kafka]` once; producers, consumers and the admin client draw from its connection pool. Secrets go from
 //! the configuration straight into the client and are never formatted.
 
+use krafka::Compression as WireCompression;
 use krafka::Kafka;
 use krafka::admin::AdminClient;
 use krafka::auth::{AuthConfig, TlsConfig};
 use krafka::producer::{ProducerBuilder, TransactionalProducer};
-use krafka::Compression as WireCompression;
 
 use super::SinkError;
 use crate::config::{self, Compression, Mechanism};

@@ -34,7 +34,9 @@ impl Sink {
         topic: &str,
     ) -> Result<(Self, Option<Checkpoint>), SinkError> {
         let checkpoints = Wanted::checkpoint(config);
-        topics::ensure(cluster, &checkpoints).await?;
+        if !topics::ensure(cluster, &checkpoints).await? {
+            topics::require_compaction(cluster, &checkpoints.name).await?;
+        }
         topics::ensure(cluster, &Wanted::events(config, topic)).await?;
         let transactional_id = transactional_id(capture);
         let producer = cluster.producer(&transactional_id).await?;

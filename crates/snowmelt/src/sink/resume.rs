@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use krafka::KrafkaError;
 use krafka::admin::{ListOffsetsOptions, OffsetSpec};
 use krafka::consumer::{AutoOffsetReset, IsolationLevel, TopicPartition};
 
@@ -28,7 +29,9 @@ pub(super) async fn read_checkpoint(
 ) -> Result<Option<Checkpoint>, SinkError> {
     let what = "reading the checkpoint";
     let failed = |source| SinkError::Kafka { what: what.to_owned(), source };
-    let count = topics::partitions(cluster, topic).await?.unwrap_or_default();
+    // A broker with old metadata may not know the topic yet. Taken for "no checkpoint" that would repeat every table.
+    let count = topics::partitions(cluster, topic).await?.filter(|&count| count > 0);
+    let Some(count) = count else { return Err(failed(KrafkaError::unknown_topic(topic))) };
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let ends = ends(cluster, topic, count).await?;
     let consumer = cluster
@@ -65,7 +68,8 @@ pub(super) async fn read_checkpoint(
             // One partition holds a key's records in order; the comparison only matters after the topic was given
             // more partitions, when an old record may be met after a newer one.
             let newer = last.as_ref().is_none_or(|last| {
-                (found.claim, found.generation, found.batch, found.row) >= (last.claim, last.generation, last.batch, last.row)
+                (found.claim, found.generation, found.batch, found.row)
+                    >= (last.claim, last.generation, last.batch, last.row)
             });
             if newer {
                 last = Some(found);
@@ -83,9 +87,15 @@ async fn ends(cluster: &Cluster, topic: &str, count: i32) -> Result<HashMap<i32,
     let what = "finding the end of the checkpoint topic";
     let failed = |source| SinkError::Kafka { what: what.to_owned(), source };
     let wanted = (0..count).map(|partition| (TopicPartition::new(topic, partition), OffsetSpec::Latest));
-    let listed =
-        cluster.admin().list_offsets(wanted, ListOffsetsOptions::default().read_committed(false)).await.map_err(failed)?;
+    let listed = cluster
+        .admin()
+        .list_offsets(wanted, ListOffsetsOptions::default().read_committed(false))
+        .await
+        .map_err(failed)?;
     let mut ends = HashMap::new();
+    if listed.len() != usize::try_from(count).unwrap_or_default() {
+        return Err(failed(KrafkaError::unknown_topic(topic)));
+    }
     for (partition, answer) in listed {
         let end = answer.map_err(failed)?.offset;
         if end > 0 {

@@ -161,3 +161,19 @@ pub async fn setting(cluster: &Cluster, topic: &str, name: &str) -> Result<Optio
     };
     Ok(entries.into_iter().find(|entry| entry.name == name).and_then(|entry| entry.value))
 }
+
+/// Refuses a checkpoint topic that forgets: with `cleanup.policy=delete` an old checkpoint is thrown away, and the
+/// capture would begin again with all its rows. A broker that does not tell is believed.
+///
+/// # Errors
+/// [`SinkError::Forgetful`].
+pub async fn require_compaction(cluster: &Cluster, topic: &str) -> Result<(), SinkError> {
+    match setting(cluster, topic, "cleanup.policy").await {
+        Ok(Some(policy)) if policy != "compact" => Err(SinkError::Forgetful { topic: topic.to_owned(), policy }),
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::debug!(%error, "the cleanup policy of the checkpoint topic is not known");
+            Ok(())
+        }
+    }
+}

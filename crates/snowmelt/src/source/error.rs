@@ -20,7 +20,10 @@ pub enum SourceError {
         reason: String,
     },
     /// Snowflake refused a statement.
-    #[error("snowflake refused {what}: {message} (error {code}, SQL state {sql_state}, query {query_id})")]
+    #[error(
+        "snowflake refused {what}: {message} (error {code}, SQL state {sql_state}, query {query_id}){}",
+        Remedy(code)
+    )]
     Refused {
         /// The statement, in words.
         what: String,
@@ -83,7 +86,9 @@ pub enum SourceError {
         reason: String,
     },
     /// The captured table is not there, or the role may not see it.
-    #[error("table {table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it")]
+    #[error(
+        "table {table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it"
+    )]
     TableMissing {
         /// The table.
         table: String,
@@ -93,7 +98,7 @@ pub enum SourceError {
     /// The capture's stream is gone although the checkpoint says that it was in use.
     #[error(
         "stream {stream} on {table} is gone; the changes since batch {batch} cannot be read any more. \
-         Take a new snapshot: remove the capture's checkpoint by giving the pipeline a new name, or restore the stream"
+         Take a new snapshot: give the pipeline a new name"
     )]
     StreamMissing {
         /// The stream.
@@ -106,7 +111,7 @@ pub enum SourceError {
     /// The stream's offset left the table's retention.
     #[error(
         "stream {stream} on {table} is stale ({reason}); the changes since batch {batch} are lost to it. \
-         Drop the stream and take a new snapshot, and raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table"
+         Take a new snapshot: give the pipeline a new name; and raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table"
     )]
     StreamStale {
         /// The stream.
@@ -129,7 +134,9 @@ pub enum SourceError {
         known: String,
     },
     /// A key column has a type that cannot be a key.
-    #[error("key column {column} of {table} is semi-structured, which has no exact order; choose other columns in `key`")]
+    #[error(
+        "key column {column} of {table} has a type without an exact order; choose other columns in `key`"
+    )]
     KeyType {
         /// The column.
         column: String,
@@ -138,8 +145,8 @@ pub enum SourceError {
     },
     /// A staging table that is not whole in Kafka is gone.
     #[error(
-        "staging table {name} is gone although only {row} of its {rows} rows are in kafka; somebody dropped it. \
-         Restore it (UNDROP TABLE) or take a new snapshot of the captured table"
+        "staging table {name} is gone although only {row} of its {rows} rows are in kafka; somebody dropped it, \
+         and transient tables are not kept. Take a new snapshot: give the pipeline a new name"
     )]
     StagingMissing {
         /// The staging table.
@@ -173,6 +180,21 @@ const SESSION_OVER: [&str; 7] = ["390103", "390104", "390111", "390114", "390195
 /// Statement failures that pass by themselves: cancelled, lock waiters, throttled, internal, running elsewhere.
 const PASSING: [&str; 6] = ["000604", "000625", "000603", "390505", "000612", "000630"];
 
+/// What a person can do about a refusal, where the code alone tells.
+struct Remedy<'a>(&'a str);
+
+impl std::fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            "000606" => "; set snowflake.warehouse and grant the role USAGE on it",
+            "003001" => "; run `snowmelt check`, which names the missing grant",
+            "002003" => "; create the object or grant the role access to it, `snowmelt check` tells which",
+            "000604" => "; it was cancelled or ran into STATEMENT_TIMEOUT_IN_SECONDS",
+            _ => return Ok(()),
+        })
+    }
+}
+
 impl SourceError {
     /// Whether `code` means that only a new login helps.
     #[must_use]
@@ -184,12 +206,12 @@ impl SourceError {
     #[must_use]
     pub fn next(&self) -> Next {
         match self {
-            Self::Unreachable { .. }
-            | Self::SessionOver { .. }
-            | Self::Protocol { .. }
-            | Self::RowsMissing { .. } => Next::Restart,
+            Self::Unreachable { .. } | Self::SessionOver { .. } | Self::Protocol { .. } | Self::RowsMissing { .. } => {
+                Next::Restart
+            }
             Self::Refused { code, .. } if PASSING.contains(&code.as_str()) => Next::Restart,
-            Self::Login { code, .. } if code == "390505" => Next::Restart,
+            // Throttled; or a token that its file will replace within minutes (390303, 390318).
+            Self::Login { code, .. } if matches!(code.as_str(), "390505" | "390303" | "390318") => Next::Restart,
             Self::Superseded { .. } => Next::Yield,
             Self::Refused { .. }
             | Self::Login { .. }

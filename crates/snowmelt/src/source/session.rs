@@ -29,7 +29,7 @@ use uuid::Uuid;
 pub use chunk::{RowChunk, RowStream, Table, TableRow};
 pub use wire::SessionInfo;
 
-use self::http::{Answer, Attempt};
+use self::http::{ATTEMPTS, Answer, Attempt};
 use self::wire::{
     Envelope, FailureData, InProgressData, QueryContext, QueryData, QueryRequest, RenewData, RenewRequest,
 };
@@ -60,6 +60,13 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("url", &self.account.url).field("info", &self.info).finish_non_exhaustive()
     }
+}
+
+/// How a statement is sent.
+#[derive(Clone, Copy)]
+struct Sending {
+    describe_only: bool,
+    attempts: u32,
 }
 
 /// A statement's result: its columns, its announced size and the way to its rows.
@@ -125,8 +132,18 @@ impl Session {
     /// [`SourceError::Refused`] with Snowflake's code, or whatever kept an answer from arriving; then it is unknown
     /// whether the statement ran.
     pub async fn query(self: &Arc<Self>, what: &str, sql: &str) -> Result<ResultSet, SourceError> {
-        let data = self.run(what, sql, false).await?;
+        let data = self.run(what, sql, Sending { describe_only: false, attempts: ATTEMPTS }).await?;
         self.result_set(what, data)
+    }
+
+    /// Runs a statement that must not be sent twice: whatever keeps its answer from arriving is an error at once, and
+    /// whether it ran is for the caller to find out.
+    ///
+    /// # Errors
+    /// As [`Session::query`].
+    pub async fn once(self: &Arc<Self>, what: &str, sql: &str) -> Result<Table, SourceError> {
+        let data = self.run(what, sql, Sending { describe_only: false, attempts: 1 }).await?;
+        chunk::collect(what, self.result_set(what, data)?).await
     }
 
     /// Compiles a statement without running it: checks names and privileges, needs no warehouse.
@@ -134,7 +151,7 @@ impl Session {
     /// # Errors
     /// As [`Session::query`].
     pub async fn describe(self: &Arc<Self>, what: &str, sql: &str) -> Result<Arc<[Column]>, SourceError> {
-        let data = self.run(what, sql, true).await?;
+        let data = self.run(what, sql, Sending { describe_only: true, attempts: ATTEMPTS }).await?;
         Ok(self.result_set(what, data)?.columns)
     }
 
@@ -192,7 +209,7 @@ impl Session {
             .await
     }
 
-    async fn run(self: &Arc<Self>, what: &str, sql: &str, describe_only: bool) -> Result<QueryData, SourceError> {
+    async fn run(self: &Arc<Self>, what: &str, sql: &str, sending: Sending) -> Result<QueryData, SourceError> {
         let request_id = Uuid::new_v4();
         let started = now_ms();
         let request = QueryRequest {
@@ -200,12 +217,12 @@ impl Session {
             async_exec: false,
             sequence_id: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
             query_submission_time: started,
-            describe_only,
+            describe_only: sending.describe_only,
             query_context: self.query_context.lock().await.clone(),
         };
         let mut unfinished = AbortOnDrop { session: Some(Arc::clone(self)), request_id };
         tracing::trace!(what, sql, "statement");
-        let outcome = self.run_to_its_end(what, request_id, started, &request).await;
+        let outcome = self.run_to_its_end(what, request_id, started, &request, sending.attempts).await;
         unfinished.session = None;
         let data = outcome?;
         if let Some(context) = &data.query_context {
@@ -220,11 +237,12 @@ impl Session {
         request_id: Uuid,
         started: u128,
         request: &QueryRequest<'_>,
+        attempts: u32,
     ) -> Result<QueryData, SourceError> {
         let mut polling: Option<String> = None;
         loop {
             let token = self.tokens.read().await.session.clone();
-            let answer = http::send(&self.account.url, what, |attempt| {
+            let answer = http::send(&self.account.url, what, if polling.is_some() { ATTEMPTS } else { attempts }, |attempt| {
                 let builder = match &polling {
                     Some(path) => self.http.get(format!("{}{path}", self.account.url)),
                     None => self.http.post(self.query_url(request_id, started, attempt)).json_body(request),
@@ -269,7 +287,7 @@ impl Session {
     async fn result_again(&self, what: &str, query_id: &str) -> Result<QueryData, SourceError> {
         loop {
             let token = self.tokens.read().await.session.clone();
-            let answer = http::send(&self.account.url, what, |_| {
+            let answer = http::send(&self.account.url, what, ATTEMPTS, |_| {
                 self.http
                     .get(format!("{}/queries/{query_id}/result?requestId={}", self.account.url, Uuid::new_v4()))
                     .header("Authorization", format!("Snowflake Token=\"{token}\""))
@@ -303,7 +321,7 @@ impl Session {
         }
         let what = "the renewal of the session token";
         let body = RenewRequest { old_session_token: &session, request_type: "RENEW" };
-        let answer = http::send(&self.account.url, what, |_| {
+        let answer = http::send(&self.account.url, what, ATTEMPTS, |_| {
             self.http
                 .post(format!("{}/session/token-request?requestId={}", self.account.url, Uuid::new_v4()))
                 .header("Authorization", format!("Snowflake Token=\"{master}\""))

@@ -187,7 +187,13 @@ pub fn create_stream(stream: &ObjectName, table: &ObjectName, note: &Note) -> St
 /// has its two halves side by side (see `docs/guarantees.md`). The phase of an update compares the key columns of its
 /// two halves, which share a row id: both values there or both NULL, and the least equal to the greatest.
 #[must_use]
-pub fn create_staging(staging: &ObjectName, stream: &ObjectName, claim: &ObjectName, key: &[&Column], note: &Note) -> String {
+pub fn create_staging(
+    staging: &ObjectName,
+    stream: &ObjectName,
+    claim: &ObjectName,
+    key: &[&Column],
+    note: &Note,
+) -> String {
     let over = "OVER (PARTITION BY METADATA$ROW_ID)";
     let same_key: String = key
         .iter()

@@ -3,13 +3,11 @@
 //! One hook per request type counts every request and strikes those a plan is waiting for, so that a test can ask
 //! whether a fault really happened. The cluster's sockets are real; its transaction rules are a broker's.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use krafka::testing::{ApiKey, Control, FakeBroker};
-
-use std::sync::Mutex;
 
 /// Requests a publisher sends that a fault can strike.
 const STRUCK: [ApiKey; 10] = [
@@ -34,7 +32,7 @@ struct Planned {
 
 #[derive(Default)]
 struct Plans {
-    waiting: BTreeMap<i16, VecDeque<Planned>>,
+    waiting: HashMap<ApiKey, VecDeque<Planned>>,
     fired: BTreeMap<&'static str, u64>,
 }
 
@@ -47,6 +45,8 @@ pub(crate) struct Brokers {
 
 /// Brokers of the cluster.
 pub(crate) const COUNT: i32 = 3;
+/// Partitions of the topics of events.
+pub(crate) const PARTITIONS: i32 = 3;
 
 impl Brokers {
     /// Starts the cluster; `transaction_version` 2 is Kafka 4's (KIP-890), 1 is Kafka 3.9's.
@@ -59,7 +59,7 @@ impl Brokers {
             let (plans, requests) = (Arc::clone(&plans), Arc::clone(&requests));
             cluster.on(api, move |_| {
                 requests.fetch_add(1, Ordering::Relaxed);
-                plans.lock().unwrap().strike(api as i16)
+                plans.lock().unwrap().strike(api)
             });
         }
         Self { cluster, plans, requests }
@@ -68,7 +68,7 @@ impl Brokers {
     /// Plans a fault for the request of type `api` that comes after `after` others of it.
     pub(crate) fn plan(&self, name: &'static str, api: ApiKey, after: u32, control: Control) {
         let planned = Planned { name, after, control };
-        self.plans.lock().unwrap().waiting.entry(api as i16).or_default().push_back(planned);
+        self.plans.lock().unwrap().waiting.entry(api).or_default().push_back(planned);
     }
 
     /// Forgets the faults that have not struck, and the log of requests, which every request is compared with.
@@ -82,6 +82,13 @@ impl Brokers {
         self.plans.lock().unwrap().fired.clone()
     }
 
+    /// Changes whenever something was written to one of these topics or became readable in it.
+    pub(crate) fn stamp(&self, topics: &[String]) -> Vec<(Option<i64>, Option<i64>)> {
+        let cluster = &self.cluster;
+        let partitions = topics.iter().flat_map(|topic| (0..PARTITIONS).map(move |partition| (topic, partition)));
+        partitions.map(|(topic, at)| (cluster.next_offset(topic, at), cluster.last_stable_offset(topic, at))).collect()
+    }
+
     /// Requests served so far.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -89,7 +96,7 @@ impl Brokers {
 }
 
 impl Plans {
-    fn strike(&mut self, api: i16) -> Control {
+    fn strike(&mut self, api: ApiKey) -> Control {
         let Some(queue) = self.waiting.get_mut(&api) else { return Control::Pass };
         match queue.front_mut() {
             None => Control::Pass,

@@ -1,2 +1,26 @@
 //! One binary for all integration tests: the real program against the simulator and the embedded Kafka.
+//!
+//! `world`, `publisher`, `workload`, `chaos` and `verifier` are the harness; the other modules are the tests, each a
+//! story told with them.
 
+#[cfg(test)]
+mod account;
+#[cfg(test)]
+mod brokers;
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod image;
+#[cfg(test)]
+mod publisher;
+#[cfg(test)]
+mod tables;
+#[cfg(test)]
+mod verifier;
+#[cfg(test)]
+mod workload;
+#[cfg(test)]
+mod world;
+
+#[cfg(test)]
+mod kills;

@@ -11,7 +11,7 @@ use snowsim::{Options, Running, Simulator};
 use tempfile::TempDir;
 
 use crate::account::Account;
-use crate::brokers::Brokers;
+use crate::brokers::{Brokers, PARTITIONS};
 use crate::tables::{self, SCHEMA, STATE};
 use crate::verifier::Verifier;
 
@@ -139,7 +139,7 @@ impl Settings {
             [checkpoint]
             topic = "{CHECKPOINTS}"
             [topics]
-            partitions = 3
+            partitions = {PARTITIONS}
             [delivery]
             slice_rows = 50
             slice_interval = "20ms"

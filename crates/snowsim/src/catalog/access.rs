@@ -181,6 +181,17 @@ impl Catalog {
         })
     }
 
+    /// Refuses unless a role holds a privilege on the account.
+    pub fn check_account(&self, role: &str, privilege: &str) -> Result<(), SqlError> {
+        let held = |grant: &Grant| {
+            grant.kind == "ACCOUNT" && ["ALL", privilege].contains(&grant.privilege.as_str())
+        };
+        match self.is_administrator(role) || self.holds(role, held) {
+            true => Ok(()),
+            false => Err(SqlError::denied("ACCOUNT", "SNOWSIM")),
+        }
+    }
+
     /// Whether SHOW lists an object to a role.
     #[must_use]
     pub fn visible(&self, role: &str, object: Object) -> bool {

@@ -200,6 +200,7 @@ impl Catalog {
                     first.next_identity = source.next_identity;
                 }
                 self.names.insert(name_of(&definition), Object::Table(definition.id));
+                self.grant_future("TABLE", &name_of(&definition), definition.id);
                 let table = Table {
                     versions: VecDeque::from([Arc::new(first)]),
                     definition: *definition,
@@ -248,6 +249,9 @@ impl Catalog {
             Change::PutStream { stream } => {
                 self.next_object = self.next_object.max(stream.id + 1);
                 self.names.insert(stream.name.clone(), Object::Stream(stream.id));
+                if !self.streams.contains_key(&stream.id) {
+                    self.grant_future("STREAM", &stream.name, stream.id);
+                }
                 self.streams.insert(stream.id, *stream);
             }
             Change::DropStream { stream } => self.drop_object(Object::Stream(stream)),
@@ -292,6 +296,24 @@ impl Catalog {
             Change::Counter { next_object } => self.next_object = self.next_object.max(next_object),
         }
         Ok(())
+    }
+
+    /// Gives a new object what GRANT … ON FUTURE promised.
+    fn grant_future(&mut self, kind: &str, name: &Name, object: ObjectId) {
+        let future = format!("FUTURE {kind}S");
+        let places = [name.database.clone(), format!("{}.{}", name.database, name.schema)];
+        let promised: Vec<Grant> = self
+            .grants
+            .iter()
+            .filter(|grant| grant.kind == future && places.contains(&grant.name))
+            .map(|grant| Grant {
+                kind: kind.to_owned(),
+                name: name.to_string(),
+                object: Some(object),
+                ..grant.clone()
+            })
+            .collect();
+        self.grants.extend(promised);
     }
 
     fn drop_schema(&mut self, database: &str, schema: &str) {

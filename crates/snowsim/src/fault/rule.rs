@@ -72,9 +72,10 @@ pub struct Match {
 impl Match {
     pub(super) fn covers(&self, path: &str, sql: Option<&str>) -> bool {
         let path_holds = self.path.as_deref().is_none_or(|prefix| path.starts_with(prefix));
-        let sql_holds = self.sql.as_deref().is_none_or(|part| {
-            sql.is_some_and(|text| text.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
-        });
+        let sql_holds = self
+            .sql
+            .as_deref()
+            .is_none_or(|part| sql.is_some_and(|text| text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())));
         path_holds && sql_holds
     }
 }
@@ -100,6 +101,11 @@ pub enum Action {
         /// Before the statement runs, or after it, before the answer.
         moment: Moment,
         /// Milliseconds.
+        ms: u64,
+    },
+    /// The statement itself takes so much longer: it can be polled and aborted meanwhile.
+    Stall {
+        /// Milliseconds before it does anything.
         ms: u64,
     },
     /// The session token used expires (390112); renewal works.

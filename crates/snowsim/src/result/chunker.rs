@@ -164,9 +164,13 @@ impl Chunker<'_> {
             let old = path.with_extension("old");
             std::fs::rename(&path, &old)?;
             let file = BufReader::new(File::open(&old)?);
-            let input: Box<dyn Read> =
-                if self.format.is_gzipped(self.limits.gzip_arrow) { Box::new(GzDecoder::new(file)) } else { Box::new(file) };
-            let (uncompressed, compressed) = self.write_file(&path, |file| wire::arrow::rewrite(&self.layout, input, file))?;
+            let input: Box<dyn Read> = if self.format.is_gzipped(self.limits.gzip_arrow) {
+                Box::new(GzDecoder::new(file))
+            } else {
+                Box::new(file)
+            };
+            let (uncompressed, compressed) =
+                self.write_file(&path, |file| wire::arrow::rewrite(&self.layout, input, file))?;
             std::fs::remove_file(&old)?;
             if let Some(chunk) = self.chunks.get_mut(index) {
                 (chunk.uncompressed, chunk.compressed) = (uncompressed, compressed);
@@ -176,7 +180,11 @@ impl Chunker<'_> {
     }
 
     /// Writes a chunk's file; its size before and after compression.
-    fn write_file(&self, path: &Path, write: impl FnOnce(&mut Counted<Body>) -> io::Result<()>) -> io::Result<(u64, u64)> {
+    fn write_file(
+        &self,
+        path: &Path,
+        write: impl FnOnce(&mut Counted<Body>) -> io::Result<()>,
+    ) -> io::Result<(u64, u64)> {
         let file = BufWriter::with_capacity(1 << 18, File::create(path)?);
         let body = if self.format.is_gzipped(self.limits.gzip_arrow) {
             Body::Gzipped(GzEncoder::new(file, Compression::fast()))

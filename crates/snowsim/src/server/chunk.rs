@@ -89,7 +89,7 @@ pub(super) async fn download(
     let Some(size) = result.chunks.get(chunk).map(|chunk| chunk.compressed) else {
         return refuse(StatusCode::NOT_FOUND, "NoSuchKey", "the result has no such chunk");
     };
-    let mut response = Response::new(body(file, result.clone(), trouble));
+    let mut response = Response::new(body(file, Arc::clone(&result), trouble));
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

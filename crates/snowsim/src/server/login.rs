@@ -115,13 +115,18 @@ fn admit(service: &Service, data: &Value) -> Result<String, Refusal> {
 }
 
 impl Service {
-    /// Snowflake takes a programmatic access token in the place of a password, so those fit too.
+    /// Users named when the simulator was set up and users made by CREATE USER need their password; if the
+    /// former exist, nobody else gets in. Snowflake takes a programmatic access token in place of a password.
     fn password_fits(&self, user: &str, password: &str) -> bool {
         let configured = self.users.iter().find(|(name, _)| name.eq_ignore_ascii_case(user));
-        if let Some((_, expected)) = configured {
-            return expected == password || self.tokens.iter().any(|token| token == password);
+        let expected = match configured {
+            Some((_, expected)) => Some(expected.clone()),
+            None => self.engine.catalog().users.get(&user.to_uppercase()).and_then(|known| known.password.clone()),
+        };
+        match expected {
+            Some(expected) => expected == password || self.tokens.iter().any(|token| token == password),
+            None => self.users.is_empty(),
         }
-        self.users.is_empty()
     }
 }
 
@@ -147,7 +152,8 @@ pub(super) async fn renew(
 ) -> Response {
     let kind = body.get("requestType").and_then(Value::as_str).unwrap_or_default();
     if kind != "RENEW" {
-        return Refusal::bad_request(format!("token request type '{kind}' is not simulated; only RENEW is")).into_response();
+        return Refusal::bad_request(format!("token request type '{kind}' is not simulated; only RENEW is"))
+            .into_response();
     }
     let old = body.get("oldSessionToken").and_then(Value::as_str);
     match service.sessions.renew(request::token(&headers), old) {

@@ -42,7 +42,7 @@ pub(super) async fn submit(
         Ok(connection) => connection,
         Err(refusal) => return refusal.into_response(),
     };
-    let order = match order(&body) {
+    let order = match order(&body, &struck) {
         Ok(order) => order,
         Err(message) => return Refusal::bad_request(message).into_response(),
     };
@@ -51,12 +51,18 @@ pub(super) async fn submit(
     if body.get("asyncExec").and_then(Value::as_bool) == Some(true) {
         return in_progress(&statement, true);
     }
-    let waiting = Waiting { service: &service, origin: request::origin(request.headers()), to_the_end: struck.drops_after() };
+    let waiting =
+        Waiting { service: &service, origin: request::origin(request.headers()), to_the_end: struck.drops_after() };
     waiting.answer(&statement).await
 }
 
 /// Finds the statement a request id has started, or starts it.
-fn begin(service: &Arc<Service>, connection: &Arc<Connection>, request_id: Option<&str>, order: Order) -> Arc<Statement> {
+fn begin(
+    service: &Arc<Service>,
+    connection: &Arc<Connection>,
+    request_id: Option<&str>,
+    order: Order,
+) -> Arc<Statement> {
     let mut requests = connection.requests.lock();
     if let Some(known) = request_id.and_then(|id| requests.find(id)) {
         count(&service.counts.replays);
@@ -73,7 +79,7 @@ fn begin(service: &Arc<Service>, connection: &Arc<Connection>, request_id: Optio
     statement
 }
 
-fn order(body: &Value) -> Result<Order, String> {
+fn order(body: &Value, struck: &Struck) -> Result<Order, String> {
     let sql = body.get("sqlText").and_then(Value::as_str).ok_or("a query request needs sqlText")?;
     let count = body.pointer("/parameters/MULTI_STATEMENT_COUNT");
     Ok(Order {
@@ -81,6 +87,7 @@ fn order(body: &Value) -> Result<Order, String> {
         binds: binds(body.get("bindings"))?,
         describe_only: body.get("describeOnly").and_then(Value::as_bool).unwrap_or(false),
         statement_count: count.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok())),
+        stall: struck.stall(),
     })
 }
 
@@ -89,11 +96,17 @@ fn binds(bindings: Option<&Value>) -> Result<Vec<Bind>, String> {
     let Some(bindings) = bindings.and_then(Value::as_object) else { return Ok(Vec::new()) };
     let mut numbered = Vec::with_capacity(bindings.len());
     for (name, bind) in bindings {
-        let position: u64 = name.parse().map_err(|_| format!("bind variable '{name}' is not numbered; named ones are not simulated"))?;
+        let position: u64 = name
+            .parse()
+            .map_err(|_| format!("bind variable '{name}' is not numbered; named ones are not simulated"))?;
         let value = match bind.get("value") {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text.clone()),
-            Some(Value::Array(_)) => return Err(format!("bind variable {name} is an array; array binding is not simulated, send a row at a time")),
+            Some(Value::Array(_)) => {
+                return Err(format!(
+                    "bind variable {name} is an array; array binding is not simulated, send a row at a time"
+                ));
+            }
             Some(other) => Some(other.to_string()),
         };
         let ty = bind.get("type").and_then(Value::as_str).unwrap_or("TEXT").to_ascii_uppercase();
@@ -121,7 +134,11 @@ pub(super) async fn result(
 }
 
 /// `GET /monitoring/queries/{id}`
-pub(super) async fn monitor(State(service): State<Arc<Service>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn monitor(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     if let Err(refusal) = service.sessions.authenticate(request::token(&headers)) {
         return refusal.into_response();
     }
@@ -164,7 +181,11 @@ pub(super) async fn abort_request(
 }
 
 /// `POST /queries/{id}/abort-request`
-pub(super) async fn abort_query(State(service): State<Arc<Service>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn abort_query(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     match service.sessions.authenticate(request::token(&headers)) {
         Ok(_) => abort(&service, service.statements.find(&id)),
         Err(refusal) => refusal.into_response(),
@@ -215,10 +236,8 @@ impl Waiting<'_> {
         // The rows are JSON already; they are put in as they are, not read and written again.
         let head = Value::Object(data).to_string();
         let head = head.strip_suffix('}').unwrap_or(&head);
-        let body = format!(
-            r#"{{"data":{head},"rowset":[{}]}},"code":null,"message":null,"success":true}}"#,
-            result.inline
-        );
+        let body =
+            format!(r#"{{"data":{head},"rowset":[{}]}},"code":null,"message":null,"success":true}}"#, result.inline);
         reply::json_bytes(body.into_bytes())
     }
 
@@ -274,7 +293,10 @@ fn several(query_id: &str, children: &[(String, u32)], current: &Current) -> Res
 
 fn in_progress(statement: &Statement, asynchronous: bool) -> Response {
     let (code, message) = if asynchronous {
-        ("333334", "Asynchronous execution in progress. Use provided query id to perform query monitoring and management.")
+        (
+            "333334",
+            "Asynchronous execution in progress. Use provided query id to perform query monitoring and management.",
+        )
     } else {
         ("333333", "Query execution in progress. Use provided query id to perform query monitoring and management.")
     };

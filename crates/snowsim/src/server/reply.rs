@@ -29,7 +29,10 @@ impl Refusal {
     }
 
     pub(crate) fn authenticator(name: &str) -> Refusal {
-        Refusal::new("390190", format!("authenticator {name} is not simulated; use a password, OAUTH or PROGRAMMATIC_ACCESS_TOKEN"))
+        Refusal::new(
+            "390190",
+            format!("authenticator {name} is not simulated; use a password, OAUTH or PROGRAMMATIC_ACCESS_TOKEN"),
+        )
     }
 
     pub(crate) fn token_missing() -> Refusal {
@@ -59,7 +62,9 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        envelope(&json!({ "data": self.data, "code": self.code, "message": self.message, "success": false, "headers": null }))
+        envelope(
+            &json!({ "data": self.data, "code": self.code, "message": self.message, "success": false, "headers": null }),
+        )
     }
 }
 

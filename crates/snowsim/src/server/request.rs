@@ -58,7 +58,8 @@ fn decoded(text: &str) -> String {
 
 /// The body as JSON, decompressed if its encoding says so. An empty body is an empty object.
 pub(crate) fn json(headers: &HeaderMap, body: &Bytes) -> Result<Value, String> {
-    let gzipped = headers.get(header::CONTENT_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
+    let gzipped =
+        headers.get(header::CONTENT_ENCODING).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"gzip"));
     let mut plain = Vec::new();
     let text: &[u8] = if gzipped {
         let limit = u64::try_from(BODY_LIMIT).unwrap_or(u64::MAX);

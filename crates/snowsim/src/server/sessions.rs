@@ -165,7 +165,8 @@ impl Sessions {
     pub(crate) fn prolong(&self, session: u64) {
         let expires = self.after(self.lifetimes.master);
         let mut registry = self.registry.lock();
-        for token in registry.tokens.values_mut().filter(|token| token.session == session && token.kind == Kind::Master) {
+        for token in registry.tokens.values_mut().filter(|token| token.session == session && token.kind == Kind::Master)
+        {
             token.expires = token.expires.max(expires);
         }
     }

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Service, parameters};
 use super::sessions::Connection;
+use super::{Service, parameters};
 use crate::engine;
 use crate::error::SqlError;
 use crate::result::{self, Spooled};
@@ -31,6 +31,8 @@ pub(crate) struct Order {
     pub(crate) describe_only: bool,
     /// Statements the client says the text holds; 0 is any number.
     pub(crate) statement_count: Option<u64>,
+    /// How much longer than it needs it takes, by a fault.
+    pub(crate) stall: Duration,
 }
 
 /// One statement.
@@ -147,7 +149,8 @@ impl Statements {
         register.spooled.push_back(Arc::clone(statement));
         let held: Vec<Arc<Spooled>> = register.spooled.iter().filter_map(|statement| rows(statement)).collect();
         let gone = result::surplus(&held, limit);
-        let names: Vec<Arc<Statement>> = gone.iter().filter_map(|index| register.spooled.get(*index)).map(Arc::clone).collect();
+        let names: Vec<Arc<Statement>> =
+            gone.iter().filter_map(|index| register.spooled.get(*index)).map(Arc::clone).collect();
         for statement in names {
             statement.settle(Answer::Failed { query_id: statement.id.clone(), error: result_gone(&statement.id) });
             register.spooled.retain(|other| !Arc::ptr_eq(other, &statement));
@@ -172,7 +175,8 @@ pub(crate) fn start(service: &Arc<Service>, connection: &Arc<Connection>, statem
     let (service, connection, statement) = (Arc::clone(service), Arc::clone(connection), Arc::clone(statement));
     tokio::spawn(async move {
         let mut work = {
-            let (service, connection, statement) = (Arc::clone(&service), Arc::clone(&connection), Arc::clone(&statement));
+            let (service, connection, statement) =
+                (Arc::clone(&service), Arc::clone(&connection), Arc::clone(&statement));
             tokio::spawn(async move { run(&service, &connection, &statement, &order).await })
         };
         let ended = tokio::select! {
@@ -206,6 +210,9 @@ pub(crate) fn start(service: &Arc<Service>, connection: &Arc<Connection>, statem
 
 async fn run(service: &Service, connection: &Connection, statement: &Statement, order: &Order) -> Answer {
     let mut session = connection.engine.lock().await;
+    if !order.stall.is_zero() {
+        tokio::time::sleep(order.stall).await;
+    }
     let failed = |error: SqlError| Answer::Failed { query_id: statement.id.clone(), error };
     let texts = match split(&session, order) {
         Ok(texts) => texts,

@@ -4,7 +4,6 @@
 //! is refused by name, except those that only tune a real warehouse.
 //! Leaves to others: whether names exist (`session`).
 
-use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
@@ -320,9 +319,4 @@ fn identity(cursor: &mut Cursor) -> Result<(i64, i64), SqlError> {
     }
     let _ = cursor.take_any(&["ORDER", "NOORDER"]);
     Ok((start, step))
-}
-
-/// SQL of a default, to be stored and planned at each insert.
-pub(crate) fn default_text(default: &Option<Expr>) -> Option<String> {
-    default.as_ref().map(ToString::to_string)
 }

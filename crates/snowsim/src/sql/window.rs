@@ -21,6 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties,
+    apply_expression_roots,
 };
 use futures::TryStreamExt;
 
@@ -96,15 +97,11 @@ impl ExecutionPlan for PartitionedWindowExec {
         vec![&self.input]
     }
 
-    fn apply_expressions<'a>(
-        &'a self,
-        visit: &mut dyn FnMut(&'a Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
+    fn apply_expressions(
+        &self,
+        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
     ) -> EngineResult<TreeNodeRecursion> {
-        let mut flow = TreeNodeRecursion::Continue;
-        for key in &self.keys {
-            flow = flow.visit_sibling(|| visit(key))?;
-        }
-        Ok(flow)
+        apply_expression_roots(self.keys.iter(), visit)
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {

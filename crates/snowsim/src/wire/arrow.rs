@@ -4,21 +4,24 @@
 //! integers or structs of epoch, fraction and zone; the logical type rides in field metadata. A NULL struct
 //! row is NULL in its children too, because some clients read the children alone.
 
-use std::collections::HashMap;
+mod physical;
+
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64NanosecondType};
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, Time64NanosecondType};
 use arrow_array::{
     Array, ArrayRef, Decimal128Array, FixedSizeBinaryArray, Int32Array, Int64Array, PrimitiveArray, RecordBatch,
     RecordBatchOptions, StructArray,
 };
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
-use super::{canonical, lengths, logical};
+use physical::{bytes_of, field, number, physical};
+
+use super::canonical;
 use crate::types::timestamp::Timestamp;
 use crate::types::{ColumnMeta, SnowType};
 
@@ -88,7 +91,13 @@ pub(crate) fn rewrite(layout: &Layout, input: impl Read, out: &mut impl Write) -
             .columns()
             .iter()
             .zip(layout.schema.fields())
-            .map(|(column, field)| if column.data_type() == field.data_type() { Arc::clone(column) } else { widen(column, field.data_type()) })
+            .map(|(column, field)| {
+                if column.data_type() == field.data_type() {
+                    Arc::clone(column)
+                } else {
+                    widen(column, field.data_type())
+                }
+            })
             .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&layout.schema), columns, &options);
@@ -99,120 +108,6 @@ pub(crate) fn rewrite(layout: &Layout, input: impl Read, out: &mut impl Write) -
 
 fn failed(error: ArrowError) -> io::Error {
     io::Error::other(error)
-}
-
-/// A column's field: its physical type, and in the metadata what it means.
-fn field(meta: &ColumnMeta, physical: DataType) -> Field {
-    let name = name_of(&physical);
-    let mut metadata = HashMap::from([
-        ("logicalType".to_owned(), logical(&meta.ty).to_owned()),
-        ("physicalType".to_owned(), name.to_owned()),
-        ("finalType".to_owned(), "T".to_owned()),
-    ]);
-    let (precision, scale) = match meta.ty {
-        SnowType::Fixed { precision, scale } => (u32::from(precision), scale.to_string()),
-        SnowType::Time { scale }
-        | SnowType::TimestampNtz { scale }
-        | SnowType::TimestampLtz { scale }
-        | SnowType::TimestampTz { scale } => (0, scale.to_string()),
-        _ => (38, "0".to_owned()),
-    };
-    metadata.insert("precision".to_owned(), precision.to_string());
-    metadata.insert("scale".to_owned(), scale);
-    let (characters, bytes) = lengths(&meta.ty);
-    metadata.insert("charLength".to_owned(), characters.unwrap_or(0).to_string());
-    metadata.insert("byteLength".to_owned(), bytes.unwrap_or_else(|| width(name)).to_string());
-    Field::new(&meta.name, physical, true).with_metadata(metadata)
-}
-
-/// Snowflake's name of a physical type. A struct's name tells how many integers it stands for.
-fn name_of(physical: &DataType) -> &'static str {
-    match physical {
-        DataType::Utf8 | DataType::Binary => "LOB",
-        DataType::Float64 => "DOUBLE",
-        DataType::Struct(fields) => if fields.iter().any(|field| field.name() == "fraction") { "SB16" } else { "SB8" },
-        other => match bytes_of(other) {
-            1 => "SB1",
-            2 => "SB2",
-            4 => "SB4",
-            8 => "SB8",
-            _ => "SB16",
-        },
-    }
-}
-
-/// Bytes of one value of a physical type. Some clients tell the two forms of TIMESTAMP_TZ apart by it.
-fn width(name: &str) -> u64 {
-    match name {
-        "SB1" => 1,
-        "SB2" => 2,
-        "SB4" => 4,
-        "SB16" => 16,
-        _ => 8,
-    }
-}
-
-fn bytes_of(physical: &DataType) -> usize {
-    if *physical == DataType::Boolean { 1 } else { physical.primitive_width().unwrap_or(0) }
-}
-
-/// The Arrow type of a column's values; of a number's, the narrowest.
-fn physical(ty: &SnowType) -> DataType {
-    match *ty {
-        SnowType::Fixed { .. } => DataType::Int8,
-        SnowType::Real => DataType::Float64,
-        SnowType::Boolean => DataType::Boolean,
-        SnowType::Text { .. } | SnowType::Variant | SnowType::Object | SnowType::Array => DataType::Utf8,
-        SnowType::Binary { .. } => DataType::Binary,
-        SnowType::Date => DataType::Date32,
-        SnowType::Time { scale } if scale <= 4 => DataType::Int32,
-        SnowType::Time { .. } => DataType::Int64,
-        SnowType::TimestampNtz { scale } | SnowType::TimestampLtz { scale } if scale <= 7 => DataType::Int64,
-        SnowType::TimestampNtz { .. } | SnowType::TimestampLtz { .. } => parts(true, false),
-        SnowType::TimestampTz { scale } => parts(scale > 3, true),
-    }
-}
-
-/// The struct of a timestamp that is no single integer.
-fn parts(fraction: bool, timezone: bool) -> DataType {
-    let mut fields = vec![Field::new("epoch", DataType::Int64, true)];
-    if fraction {
-        fields.push(Field::new("fraction", DataType::Int32, true));
-    }
-    if timezone {
-        fields.push(Field::new("timezone", DataType::Int32, true));
-    }
-    DataType::Struct(Fields::from(fields))
-}
-
-/// The narrowest type that holds every value present.
-fn number(precision: u8, scale: i8, array: &ArrayRef) -> DataType {
-    let array = array.as_primitive::<Decimal128Type>();
-    let (mut low, mut high) = (0_i128, 0_i128);
-    // The slots of NULLs hold anything, so they are only read when there are none.
-    if array.null_count() == 0 {
-        for value in array.values() {
-            low = low.min(*value);
-            high = high.max(*value);
-        }
-    } else {
-        for value in array.iter().flatten() {
-            low = low.min(value);
-            high = high.max(value);
-        }
-    }
-    let within = |least: i128, most: i128| low >= least && high <= most;
-    if within(i8::MIN.into(), i8::MAX.into()) {
-        DataType::Int8
-    } else if within(i16::MIN.into(), i16::MAX.into()) {
-        DataType::Int16
-    } else if within(i32::MIN.into(), i32::MAX.into()) {
-        DataType::Int32
-    } else if within(i64::MIN.into(), i64::MAX.into()) {
-        DataType::Int64
-    } else {
-        DataType::Decimal128(precision, scale)
-    }
 }
 
 /// An unscaled number in a wider type; the unscaled integer stays what it is.
@@ -266,7 +161,11 @@ fn timestamps(array: &FixedSizeBinaryArray, scale: u8, physical: &DataType) -> R
     // A NULL's bytes mean nothing; its slots are zero.
     let stamps = |index: usize| {
         let valid = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(index));
-        valid.then(|| Timestamp::decode(array.value(index))).flatten().unwrap_or(Timestamp { seconds: 0, nanos: 0, offset_minutes: 0 })
+        valid.then(|| Timestamp::decode(array.value(index))).flatten().unwrap_or(Timestamp {
+            seconds: 0,
+            nanos: 0,
+            offset_minutes: 0,
+        })
     };
     let rows = array.len();
     let scaled = |digits: u8| {
@@ -305,4 +204,69 @@ fn timestamps(array: &FixedSizeBinaryArray, scale: u8, physical: &DataType) -> R
 
 fn power(digits: u8) -> i64 {
     10_i64.pow(u32::from(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Decimal128Type;
+
+    use super::*;
+
+    const STAMPS: SnowType = SnowType::TimestampTz { scale: 9 };
+
+    fn meta(ty: SnowType) -> ColumnMeta {
+        let empty = String::new;
+        ColumnMeta { name: "C".to_owned(), database: empty(), schema: empty(), table: empty(), ty, nullable: true }
+    }
+
+    fn batch(ty: SnowType, array: ArrayRef) -> RecordBatch {
+        RecordBatch::try_new(Arc::new(Schema::new(vec![ty.field("C", true)])), vec![array]).unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Vec<RecordBatch> {
+        StreamReader::try_new(bytes, None).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_null_struct_is_null_in_its_children_too() {
+        let stamp = Timestamp { seconds: -62_135_596_800, nanos: 999_999_999, offset_minutes: -720 };
+        let values = [Some(stamp.encode_tz()), None].into_iter();
+        let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, 14).unwrap();
+        let columns = [meta(STAMPS)];
+        let mut bytes = Vec::new();
+        write(&columns, &Layout::new(&columns), &[batch(STAMPS, Arc::new(array))], &mut bytes).unwrap();
+        let column = ArrayRef::clone(read(&bytes)[0].column(0));
+        let parts = column.as_struct();
+        assert!(parts.is_null(1) && parts.columns().iter().all(|child| child.is_null(1)));
+        assert_eq!(parts.column(0).as_primitive::<Int64Type>().value(0), -62_135_596_800);
+        assert_eq!(parts.column(1).as_primitive::<Int32Type>().value(0), 999_999_999);
+        assert_eq!(parts.column(2).as_primitive::<Int32Type>().value(0), 720);
+    }
+
+    #[test]
+    fn a_part_written_narrow_reads_the_same_once_wide() {
+        let ty = SnowType::Fixed { precision: 38, scale: 37 };
+        let columns = [meta(ty)];
+        let part = |value: i128| {
+            let array = Decimal128Array::from(vec![Some(value), None]).with_precision_and_scale(38, 37).unwrap();
+            batch(ty, Arc::new(array))
+        };
+        let narrow = Layout::new(&columns);
+        let mut bytes = Vec::new();
+        write(&columns, &narrow, &[part(-7)], &mut bytes).unwrap();
+        assert_eq!(narrow.widened(&columns, &[part(127)]).unwrap(), None);
+        let mut layout = narrow;
+        for big in [1_000, 100_000, 10_i128.pow(12), 10_i128.pow(38) - 1] {
+            layout = layout.widened(&columns, &[part(big)]).unwrap().expect("a wider layout");
+            let mut wider = Vec::new();
+            rewrite(&layout, bytes.as_slice(), &mut wider).unwrap();
+            bytes = wider;
+        }
+        let column = ArrayRef::clone(read(&bytes)[0].column(0));
+        let numbers = column.as_primitive::<Decimal128Type>();
+        assert_eq!(
+            (numbers.value(0), numbers.is_null(1), numbers.data_type()),
+            (-7, true, &DataType::Decimal128(38, 37))
+        );
+    }
 }

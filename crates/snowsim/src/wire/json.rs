@@ -27,7 +27,8 @@ pub(crate) fn write(columns: &[ColumnMeta], batches: &[RecordBatch], out: &mut i
         let arrays: io::Result<Vec<ArrayRef>> =
             batch.columns().iter().zip(columns).map(|(column, meta)| canonical(column, meta)).collect();
         let arrays = arrays?;
-        let cells: Vec<Cells<'_>> = arrays.iter().zip(columns).map(|(array, meta)| Cells::of(array, &meta.ty)).collect();
+        let cells: Vec<Cells<'_>> =
+            arrays.iter().zip(columns).map(|(array, meta)| Cells::of(array, &meta.ty)).collect();
         for row in 0..batch.num_rows() {
             block.extend_from_slice(if first { b"[" } else { b",[" });
             first = false;
@@ -113,7 +114,8 @@ impl<'a> Cells<'a> {
             Cells::Date(array) => write!(out, "{}", array.value(row))?,
             Cells::Time(array, scale) => seconds(out, i128::from(array.value(row)), *scale)?,
             Cells::Timestamp(array, scale, with_offset) => {
-                let stamp = Timestamp::decode(array.value(row)).ok_or_else(|| io::Error::other("a timestamp of no known width"))?;
+                let stamp = Timestamp::decode(array.value(row))
+                    .ok_or_else(|| io::Error::other("a timestamp of no known width"))?;
                 seconds(out, stamp.to_nanos(), *scale)?;
                 if *with_offset {
                     write!(out, " {}", i32::from(stamp.offset_minutes) + 1440)?;
@@ -204,6 +206,12 @@ mod tests {
 
     #[test]
     fn binary_is_upper_case_hex() {
-        assert_eq!(text(|out| { hex(out, &[0, 0xab, 0xff]); Ok(()) }), "00ABFF");
+        assert_eq!(
+            text(|out| {
+                hex(out, &[0, 0xab, 0xff]);
+                Ok(())
+            }),
+            "00ABFF"
+        );
     }
 }

@@ -143,7 +143,8 @@ impl Dml {
         if size <= bounds.start {
             return Step::Insert;
         }
-        let mut drawn = self.rng.random_range(0..STEPS.iter().map(|(_, weight)| weight).sum());
+        let weights: u32 = STEPS.iter().map(|(_, weight)| weight).sum();
+        let mut drawn = self.rng.random_range(0..weights);
         for (step, weight) in STEPS {
             if drawn < weight {
                 return if step == Step::Insert && size >= bounds.end { Step::Delete } else { step };

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::http::{self, Answer};
+use super::http::{self, ATTEMPTS, Answer};
 use super::wire::ChunkMeta;
 use super::{ResultSet, Session};
 use crate::budget::{Pool, Share};
@@ -69,9 +69,7 @@ impl Table {
     /// Rows in order.
     pub fn rows(&self) -> impl Iterator<Item = TableRow<'_>> {
         let columns: &[Column] = &self.columns;
-        self.batches
-            .iter()
-            .flat_map(move |rows| (0..rows.len()).map(move |index| TableRow { columns, rows, index }))
+        self.batches.iter().flat_map(move |rows| (0..rows.len()).map(move |index| TableRow { columns, rows, index }))
     }
 
     /// The only cell of a one-cell result.
@@ -129,7 +127,8 @@ impl ResultSet {
         let Self { session, columns, mut data } = self;
         let arrow = data.query_result_format.as_deref() == Some("arrow");
         let first = if let Some(text) = data.rowset_base64.take().filter(|text| !text.is_empty()) {
-            let body = base64::engine::general_purpose::STANDARD.decode(text).map_err(|error| protocol(what, &error))?;
+            let body =
+                base64::engine::general_purpose::STANDARD.decode(text).map_err(|error| protocol(what, &error))?;
             decode_arrow(what, &columns, Bytes::from(body))?
         } else {
             vec![Rows::from_json(&columns, &data.rowset.take().unwrap_or_default())?]
@@ -257,8 +256,10 @@ impl Fetcher {
     /// The body, or `None` when the address has expired.
     async fn fetch(&self, index: usize, what: &str) -> Result<Option<Bytes>, SourceError> {
         let url = self.chunks.lock().await.get(index).map(|chunk| chunk.url.clone()).unwrap_or_default();
-        let answer = http::send(self.session.url(), what, |_| {
-            self.headers.iter().fold(self.session.http().get(&url), |request, (name, value)| request.header(name, value))
+        let answer = http::send(self.session.url(), what, ATTEMPTS, |_| {
+            self.headers
+                .iter()
+                .fold(self.session.http().get(&url), |request, (name, value)| request.header(name, value))
         })
         .await?;
         Ok(match answer {
@@ -270,7 +271,8 @@ impl Fetcher {
     async fn refresh(&self, what: &str) -> Result<(), SourceError> {
         let fresh = self.session.result_again(what, &self.query_id).await?.chunks.unwrap_or_default();
         let mut chunks = self.chunks.lock().await;
-        let same = fresh.len() == chunks.len() && fresh.iter().zip(chunks.iter()).all(|(a, b)| a.row_count == b.row_count);
+        let same =
+            fresh.len() == chunks.len() && fresh.iter().zip(chunks.iter()).all(|(a, b)| a.row_count == b.row_count);
         if !same {
             return Err(protocol(what, &"the result asked for again has other chunks than before"));
         }

@@ -34,10 +34,11 @@ pub(crate) enum Answer {
     Forbidden,
 }
 
-/// Sends what `build` makes until it is answered. `what` names the request in errors; `url` is shown without query.
+/// Sends what `build` makes until it is answered, at most `attempts` times. `what` names the request in errors; `url` is shown without query.
 pub(crate) async fn send(
     url: &str,
     what: &str,
+    attempts: u32,
     build: impl Fn(Attempt) -> RequestBuilder,
 ) -> Result<Answer, SourceError> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(4));
@@ -63,11 +64,14 @@ pub(crate) async fn send(
             }
         };
         attempt.number += 1;
-        if attempt.number >= ATTEMPTS {
+        if attempt.number >= attempts {
             return Err(SourceError::Unreachable {
                 url: url.to_owned(),
                 what: what.to_owned(),
-                reason: format!("{reason} (tried {ATTEMPTS} times)"),
+                reason: match attempts {
+                    1 => reason,
+                    attempts => format!("{reason} (tried {attempts} times)"),
+                },
             });
         }
         let wait = retry_after.map_or_else(|| backoff.next_wait(), |asked: Duration| asked.min(LONGEST_RETRY_AFTER));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use reqwest::Client;
 use uuid::Uuid;
 
-use super::http::{self, Answer};
+use super::http::{self, ATTEMPTS, Answer};
 use super::wire::{LoginData, LoginRequest, LoginRequestData};
 use super::{JsonBody as _, data, envelope};
 use crate::config::{Authenticator, ResultFormat, Secret, Snowflake};
@@ -37,7 +37,8 @@ pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginDat
     parameters.insert("TIMEZONE", "UTC".into());
     parameters.insert("CLIENT_SESSION_KEEP_ALIVE", true.into());
     parameters.insert("ABORT_DETACHED_QUERY", true.into());
-    parameters.insert(&format_parameter, if account.result_format == ResultFormat::Arrow { "ARROW" } else { "JSON" }.into());
+    parameters
+        .insert(&format_parameter, if account.result_format == ResultFormat::Arrow { "ARROW" } else { "JSON" }.into());
     parameters.insert("QUERY_TAG", account.query_tag.as_str().into());
     for (name, value) in &account.session_parameters {
         parameters.insert(name, value.as_str().into());
@@ -62,7 +63,7 @@ pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginDat
         }
     }
     let what = "the login";
-    let answer = http::send(&account.url, what, |_| {
+    let answer = http::send(&account.url, what, ATTEMPTS, |_| {
         http.post(&url)
             .header("Accept", "application/snowflake")
             .header("CLIENT_APP_ID", &account.client_id)
@@ -97,4 +98,3 @@ fn percent(text: &str) -> String {
         out
     })
 }
-

@@ -55,7 +55,8 @@ impl Customers {
                 out.push(update(&keys, &sql));
             }
             Step::Delete => {
-                let keys = take(&mut self.keys, pick(self.keys.len(), rows, rng));
+                let places = pick(self.keys.len(), rows, rng);
+                let keys = take(&mut self.keys, places);
                 out.push(delete(&keys));
             }
             Step::Merge => {

@@ -43,7 +43,8 @@ impl Orders {
                 out.push(update(&keys, &set));
             }
             Step::Delete => {
-                let keys = take(&mut self.keys, pick(self.keys.len(), rows, rng));
+                let places = pick(self.keys.len(), rows, rng);
+                let keys = take(&mut self.keys, places);
                 out.push(delete(&keys));
             }
             Step::Merge => {

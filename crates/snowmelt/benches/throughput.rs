@@ -1,0 +1,225 @@
+//! Rows a second from the simulator to an embedded Kafka, and what the same records cost the producer alone.
+//!
+//! ```text
+//! this process ── SQL ──▶ `snowmelt sim --kafka` ◀── `snowmelt run` (measured: rows/s, peak RSS)
+//!      └──────── the same keys and values by krafka alone: the ceiling ────────┘
+//! ```
+//!
+//! `cargo bench --bench throughput -- [ROWS[xBYTES]]…` (default `1000000x100 1000000x200 1000000x1024`). Three
+//! processes over real sockets share the machine's cores. Numbers are ratios within one run; nothing is asserted.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use krafka::consumer::{AutoOffsetReset, ConsumerRecord, IsolationLevel};
+use krafka::{Kafka, Record};
+use snowmelt::checkpoint::Checkpoint;
+use snowmelt::config::Config;
+use snowmelt::source::session::Session;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+const PER_TRANSACTION: usize = 20_000;
+
+fn main() -> Outcome<()> {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let asked = if asked.is_empty() {
+        ["1000000x100", "1000000x200", "1000000x1024"].map(str::to_owned).to_vec()
+    } else {
+        asked
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    println!("| rows | row bytes | rows/s | event MB/s | producer alone rows/s | ratio | staging s | peak RSS MB |");
+    println!("|---|---|---|---|---|---|---|---|");
+    for case in asked {
+        let (rows, bytes) = case.split_once('x').unwrap_or((&case, "200"));
+        let measured = runtime.block_on(measure(rows.parse()?, bytes.parse()?))?;
+        println!("{measured}");
+    }
+    Ok(())
+}
+
+/// A child that does not outlive the run.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    /// The most memory it ever held, in MB (`VmHWM` of proc(5)).
+    fn peak_rss(&self) -> Outcome<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no VmHWM")?;
+        let kb: u64 = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
+        Ok(kb / 1024)
+    }
+}
+
+async fn measure(rows: u64, bytes: u64) -> Outcome<String> {
+    let folder = tempfile::tempdir()?;
+    let (_sim, url, servers) = simulator(folder.path())?;
+    let config_file = configuration(folder.path(), &url, &servers)?;
+    let config = Config::load(&config_file)?;
+    let session = Session::connect(&config.snowflake).await?;
+    load(&session, rows, bytes).await?;
+
+    let began = Instant::now();
+    let publisher = Process(
+        Command::new(env!("CARGO_BIN_EXE_snowmelt"))
+            .args(["--log", "warn", "run", "--config"])
+            .arg(&config_file)
+            .stderr(Stdio::inherit())
+            .spawn()?,
+    );
+    let kafka = Kafka::builder(&servers).connect().await?;
+    let (first, last) = follow(&kafka, rows).await?;
+    let rss = publisher.peak_rss()?;
+    drop(publisher);
+
+    let carried = last.row - first.row;
+    let rate = per_second(carried, last.at - first.at);
+    let sample = sample(&kafka).await?;
+    let event_bytes: usize = sample.iter().map(size).sum::<usize>() / sample.len().max(1);
+    let alone = produce_alone(&kafka, &sample, rows).await?;
+    Ok(format!(
+        "| {rows} | {bytes} | {rate:.0} | {:.0} | {alone:.0} | {:.2} | {:.1} | {rss} |",
+        rate * event_bytes as f64 / 1e6,
+        rate / alone,
+        (first.at - began).as_secs_f64(),
+    ))
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(1e-9)
+}
+
+fn simulator(folder: &Path) -> Outcome<(Process, String, String)> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_snowmelt"))
+        .args(["--log", "error", "sim", "--json", "--listen", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--data"])
+        .arg(folder.join("sim"))
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let out = child.stdout.take().ok_or("no output")?;
+    let mut line = String::new();
+    BufReader::new(out).read_line(&mut line)?;
+    let says: serde_json::Value = serde_json::from_str(&line)?;
+    let text = |name: &str| says[name].as_str().map(str::to_owned).ok_or(format!("the simulator does not say {name}"));
+    Ok((Process(child), text("url")?, text("bootstrap_servers")?))
+}
+
+fn configuration(folder: &Path, url: &str, servers: &str) -> Outcome<PathBuf> {
+    std::fs::write(folder.join("password"), "none")?;
+    let file = folder.join("snowmelt.toml");
+    let text = format!(
+        "name = \"bench\"\n\
+         [snowflake]\naccount = \"bench\"\nurl = \"{url}\"\nuser = \"bench\"\npassword = {{ file = \"password\" }}\n\
+         role = \"ACCOUNTADMIN\"\nwarehouse = \"WH\"\nstate_schema = \"BENCH.STATE\"\n\
+         [kafka]\nbootstrap_servers = \"{servers}\"\n[topics]\nname = \"{{table}}\"\npartitions = 1\n\
+         [[tables]]\nname = \"BENCH.PUBLIC.ROWS\"\nkey = [\"ID\"]\n"
+    );
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// Ten columns that come to about `bytes` a row.
+async fn load(session: &Arc<Session>, rows: u64, bytes: u64) -> Outcome<()> {
+    let text = bytes.saturating_sub(56).max(4);
+    for sql in [
+        "CREATE WAREHOUSE IF NOT EXISTS WH".to_owned(),
+        "CREATE DATABASE BENCH".to_owned(),
+        "CREATE SCHEMA BENCH.STATE".to_owned(),
+        "CREATE TABLE BENCH.PUBLIC.ROWS (ID NUMBER(12,0), A NUMBER(9,0), B NUMBER(9,0), C NUMBER(12,2), D NUMBER(12,2), \
+         E BOOLEAN, F DATE, G TEXT, H TEXT, I TEXT)"
+            .to_owned(),
+        format!(
+            "INSERT INTO BENCH.PUBLIC.ROWS SELECT SEQ8(), SEQ8() % 1000, SEQ8() % 77, (SEQ8() % 99999)::NUMBER(12,2), \
+             (SEQ8() % 1234)::NUMBER(12,2), SEQ8() % 2 = 0, '2026-01-01'::DATE, 'group ' || (SEQ8() % 10)::TEXT, \
+             'x', REPEAT('y', {text}) FROM TABLE(GENERATOR(ROWCOUNT => {rows}))"
+        ),
+    ] {
+        session.table("the bench's data", &sql).await?;
+    }
+    Ok(())
+}
+
+/// A checkpoint and when it was seen.
+struct Seen {
+    row: u64,
+    at: Instant,
+}
+
+/// Follows the checkpoint topic until all rows are in Kafka.
+async fn follow(kafka: &Kafka, rows: u64) -> Outcome<(Seen, Seen)> {
+    let consumer = kafka
+        .consumer_without_group()
+        .isolation_level(IsolationLevel::ReadCommitted)
+        .auto_offset_reset(AutoOffsetReset::Earliest)
+        .build()
+        .await?;
+    let topic = "snowmelt-checkpoints";
+    while consumer.assign(topic, vec![0]).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let mut first: Option<Seen> = None;
+    loop {
+        for record in consumer.poll(Duration::from_millis(50)).await? {
+            let Some(value) = record.value else { continue };
+            let row = Checkpoint::from_bytes("bench", &value)?.row;
+            let seen = Seen { row, at: Instant::now() };
+            match (&first, row) {
+                (_, 0) => {}
+                (None, _) => first = Some(seen),
+                (Some(_), row) if row == rows => return Ok((first.ok_or("no first")?, seen)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn size(record: &ConsumerRecord) -> usize {
+    record.key.as_ref().map_or(0, bytes::Bytes::len) + record.value.as_ref().map_or(0, bytes::Bytes::len)
+}
+
+/// Some of the records the publisher wrote.
+async fn sample(kafka: &Kafka) -> Outcome<Vec<ConsumerRecord>> {
+    let consumer = kafka.consumer_without_group().auto_offset_reset(AutoOffsetReset::Earliest).build().await?;
+    consumer.assign("ROWS", vec![0]).await?;
+    let mut sample = Vec::new();
+    while sample.len() < PER_TRANSACTION {
+        let polled = consumer.poll(Duration::from_secs(1)).await?;
+        if polled.is_empty() {
+            break;
+        }
+        sample.extend(polled);
+    }
+    Ok(sample)
+}
+
+/// The same records by the producer alone, with the publisher's own settings.
+async fn produce_alone(kafka: &Kafka, sample: &[ConsumerRecord], rows: u64) -> Outcome<f64> {
+    use krafka::admin::{CreateTopicsOptions, NewTopic};
+    kafka.admin().create_topics([NewTopic::new("CEILING", 1, -1)?], CreateTopicsOptions::default()).await?;
+    let producer = kafka.producer().batch_size(1_000_000).build_transactional("ceiling").await?;
+    let began = Instant::now();
+    let mut left = usize::try_from(rows)?;
+    while left > 0 {
+        producer.begin()?;
+        for record in sample.iter().take(left) {
+            let mut copy = Record::new("CEILING", record.value.clone().unwrap_or_default());
+            copy.key = record.key.clone();
+            drop(producer.enqueue(copy).await?);
+        }
+        producer.commit().await?;
+        left = left.saturating_sub(sample.len());
+    }
+    let rate = per_second(rows, began.elapsed());
+    producer.close().await?;
+    Ok(rate)
+}

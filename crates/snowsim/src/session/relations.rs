@@ -1,0 +1,301 @@
+//! The relations of one statement: tables, views and streams pinned to the versions it reads.
+//!
+//! Promises: everything is pinned before the statement runs; a stream read by DML is noted, so that
+//! it moves when the statement commits.
+//! Leaves to others: planning (`sql::plan`), locks (taken before by `session::dml`).
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::ViewTable;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, TableFactor, TableVersion, Visit,
+    Visitor,
+};
+
+use super::{Session, Statement};
+use crate::catalog::{Catalog, Object, ObjectId};
+use crate::error::SqlError;
+use crate::sql::plan::Relations;
+use crate::sql::rewrite::{Host, path_of, rewrite};
+use crate::sql::{Command, Path, Point, parse};
+use crate::stream::delta::Difference;
+use crate::stream::provider::StreamTable;
+use crate::table::scan::VersionTable;
+use crate::table::version::Version;
+use crate::table::{Column, Table};
+
+/// Name under which DML registers the table it changes.
+pub(super) const TARGET: &str = "$TARGET";
+
+/// Plans one statement's queries.
+pub(super) struct Planner<'a> {
+    pub(super) session: &'a Session,
+    pub(super) statement: &'a Statement<'a>,
+    /// Upper end of streams: the transaction's start, or now.
+    pub(super) sequence: Option<u64>,
+    /// The table that DML changes, with its rows' addresses.
+    pub(super) target: Option<(Arc<Version>, Vec<Column>)>,
+    /// Streams read, and the version up to which.
+    pub(super) streams: BTreeMap<ObjectId, u64>,
+    /// Whether something was read that needs a warehouse.
+    pub(super) warehouse: bool,
+    relations: Relations,
+    generators: u64,
+    sequences: Vec<String>,
+    depth: usize,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(session: &'a Session, statement: &'a Statement<'a>, sequence: Option<u64>) -> Self {
+        Self {
+            session,
+            statement,
+            sequence,
+            target: None,
+            streams: BTreeMap::new(),
+            warehouse: false,
+            relations: Relations::default(),
+            generators: 0,
+            sequences: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// The logical plan of a query.
+    pub(super) fn plan(&mut self, mut query: Query) -> Result<LogicalPlan, SqlError> {
+        rewrite(&mut query, self)?;
+        self.relations.plan(query)
+    }
+
+    /// Registers a table made by hand.
+    pub(super) fn provide(&mut self, path: &[String], table: Arc<dyn TableProvider>) {
+        self.relations.insert(path, table);
+    }
+
+    fn version(&self, catalog: &Catalog, table: &Table) -> Result<Arc<Version>, SqlError> {
+        Ok(self.session.pending(catalog, table.definition.id)?.current)
+    }
+
+    fn stream(&mut self, catalog: &Catalog, id: ObjectId) -> Result<Difference, SqlError> {
+        let stream = catalog.streams.get(&id).ok_or_else(|| SqlError::missing("Stream", id))?;
+        let table = stream.readable(catalog, self.session.engine.now())?;
+        catalog
+            .check_object(self.session.role(), Object::Table(stream.table), "SELECT")
+            .map_err(|_| SqlError::denied("stream", &stream.name.name))?;
+        let upper = match self.sequence {
+            Some(sequence) => Arc::clone(table.version_of_sequence(sequence)),
+            None => Arc::clone(table.current()),
+        };
+        let from = table
+            .version(stream.offset)
+            .ok_or_else(|| SqlError::internal("a readable stream without its version"))?;
+        self.streams.insert(id, upper.number.max(stream.offset));
+        Ok(if stream.initial {
+            Difference::initial(table, from)
+        } else if stream.append_only {
+            Difference::appended(table, stream.offset, upper.number)
+        } else if upper.number <= stream.offset {
+            Difference::net(table, from, from)
+        } else {
+            Difference::net(table, from, &upper)
+        })
+    }
+
+    fn provider(
+        &mut self,
+        path: &Path,
+        version: Option<&TableVersion>,
+    ) -> Result<Arc<dyn TableProvider>, SqlError> {
+        let session = self.session;
+        let catalog = session.engine.catalog();
+        let (name, object) = session.object(&catalog, path, "SELECT")?;
+        self.warehouse = true;
+        Ok(match (object, version) {
+            (Object::Table(id), None) => {
+                let table = catalog.table(id).ok_or_else(|| SqlError::missing("Object", &name))?;
+                let columns = table.definition.columns.clone();
+                Arc::new(VersionTable::new(self.version(&catalog, table)?, columns, false))
+            }
+            (Object::Table(id), Some(version)) => {
+                let table = catalog.table(id).ok_or_else(|| SqlError::missing("Object", &name))?;
+                self.travelled(&catalog, table, version)?
+            }
+            (Object::Stream(id), None) => Arc::new(StreamTable::new(self.stream(&catalog, id)?)),
+            (Object::View(id), None) => {
+                let view = catalog.views.get(&id).cloned().ok_or_else(|| SqlError::missing("Object", &name))?;
+                drop(catalog);
+                self.view(&view)?
+            }
+            (_, Some(version)) => return Err(SqlError::unsupported(format!("{version} on a {}", object.kind()))),
+        })
+    }
+
+    fn travelled(
+        &self,
+        catalog: &Catalog,
+        table: &Table,
+        version: &TableVersion,
+    ) -> Result<Arc<dyn TableProvider>, SqlError> {
+        let columns = table.definition.columns.clone();
+        match version {
+            TableVersion::Function(at) => {
+                let version = self.session.version_at(catalog, table, &point(at)?)?;
+                Ok(Arc::new(VersionTable::new(version, columns, false)))
+            }
+            TableVersion::Changes { changes, at, end } => {
+                let from = self.session.version_at(catalog, table, &point(at)?)?;
+                match table.definition.tracked_since {
+                    Some(since) if since <= from.number => {}
+                    _ => return Err(super::stream_ddl::not_tracked(&table.definition.name)),
+                }
+                let to = match end {
+                    Some(end) => self.session.version_at(catalog, table, &point(end)?)?,
+                    None => self.version(catalog, table)?,
+                };
+                let (_, information) = argument(changes)?;
+                let difference = match information.to_string().as_str() {
+                    "DEFAULT" => Difference::net(table, &from, &to),
+                    "APPEND_ONLY" => Difference::appended(table, from.number, to.number),
+                    other => return Err(SqlError::unexpected(other)),
+                };
+                Ok(Arc::new(StreamTable::new(difference)))
+            }
+            other => Err(SqlError::unsupported(other)),
+        }
+    }
+
+    fn view(&mut self, view: &crate::catalog::View) -> Result<Arc<dyn TableProvider>, SqlError> {
+        if self.depth > 16 {
+            return Err(SqlError::compilation(format!("view {} refers to itself", view.name)));
+        }
+        let Command::CreateView { query, columns, .. } = parse(&view.text)? else {
+            return Err(SqlError::internal(format!("the text of view {} is no view", view.name)));
+        };
+        // Names inside a view are those of the place where it was made.
+        let mut inside = self.session.shadow();
+        inside.current.database = Some(view.name.database.clone());
+        inside.current.schema = Some(view.name.schema.clone());
+        inside.current.role = Some(view.owner.clone());
+        let mut planner = Planner::new(&inside, self.statement, self.sequence);
+        planner.depth = self.depth + 1;
+        let mut plan = planner.plan(*query)?;
+        self.streams.append(&mut planner.streams);
+        if !columns.is_empty() {
+            let fields = plan.schema().columns();
+            let renamed = fields.into_iter().zip(&columns).map(|(column, name)| {
+                datafusion::logical_expr::Expr::Column(column).alias(name)
+            });
+            plan = datafusion::logical_expr::LogicalPlanBuilder::new(plan).project(renamed)?.build()?;
+        }
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+}
+
+/// `KIND(NAME => value)`: the function's word and the argument.
+fn argument(expr: &Expr) -> Result<(String, Expr), SqlError> {
+    let refuse = || SqlError::unexpected(expr);
+    let Expr::Function(function) = expr else { return Err(refuse()) };
+    let FunctionArguments::List(list) = &function.args else { return Err(refuse()) };
+    match list.args.as_slice() {
+        [FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. }] => Ok((name.value.clone(), value.clone())),
+        [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. }] => Ok((name.to_string(), value.clone())),
+        _ => Err(refuse()),
+    }
+}
+
+fn point(expr: &Expr) -> Result<Point, SqlError> {
+    let (kind, value) = argument(expr)?;
+    let before = matches!(expr, Expr::Function(function) if function.name.to_string() == "BEFORE");
+    Ok(Point { before, kind, value })
+}
+
+impl Host for Planner<'_> {
+    fn relation(&mut self, path: &Path, version: Option<&TableVersion>) -> Result<Path, SqlError> {
+        if path == &[TARGET]
+            && let Some((version, columns)) = &self.target
+        {
+            let table = VersionTable::new(Arc::clone(version), columns.clone(), true);
+            self.relations.insert(path, Arc::new(table));
+            self.warehouse = true;
+            return Ok(path.clone());
+        }
+        if path.first().is_some_and(|first| first.starts_with('$')) {
+            return Ok(path.clone());
+        }
+        let name = self.session.full_name(path)?;
+        let mut key = vec![name.database, name.schema, name.name];
+        let provider = self.provider(&key, version)?;
+        if let Some(version) = version {
+            // The same table may be read at several points; the alias stays its own name.
+            key[1] = format!("{} {version}", key[1]);
+        }
+        self.relations.insert(&key, provider);
+        Ok(key)
+    }
+
+    fn generator(&mut self, rows: u64) -> Path {
+        self.generators += 1;
+        let path = vec![format!("$GENERATOR{}", self.generators)];
+        self.warehouse = true;
+        self.relations.insert(&path, Arc::new(super::system::Generator { rows }));
+        path
+    }
+
+    fn session_function(&mut self, name: &str, arguments: &[Expr]) -> Result<Option<Expr>, SqlError> {
+        self.session.system_function(name, arguments)
+    }
+
+    fn bind(&self, number: usize) -> Result<Expr, SqlError> {
+        let index = number.checked_sub(1);
+        match index.and_then(|index| self.statement.binds.get(index)) {
+            Some(bind) => super::system::bind_value(bind),
+            None if self.statement.describe_only => {
+                Ok(Expr::Value(datafusion::sql::sqlparser::ast::Value::Null.into()))
+            }
+            None => Err(SqlError::new(
+                "002049",
+                "42601",
+                format!("SQL compilation error:\nBind variable :{number} not set."),
+            )),
+        }
+    }
+
+    fn variable(&self, name: &str) -> Result<Expr, SqlError> {
+        match self.session.variables.get(name) {
+            Some(literal) => {
+                let mut cursor = crate::sql::cursor::Cursor::new(literal)?;
+                cursor.expr()
+            }
+            None => Err(SqlError::compilation(format!("Session variable '${name}' does not exist"))),
+        }
+    }
+
+    fn sequence(&mut self) -> String {
+        let key = format!("{}/{}", self.statement.query_id, self.sequences.len());
+        self.sequences.push(key.clone());
+        key
+    }
+}
+
+/// The names a statement reads from, for taking locks before planning.
+pub(super) fn names_in(tree: &impl Visit) -> Vec<Path> {
+    struct Names(Vec<Path>);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            if let TableFactor::Table { name, .. } = factor
+                && let Ok(path) = path_of(name)
+            {
+                self.0.push(path);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(Vec::new());
+    let _ = tree.visit(&mut names);
+    names.0
+}

@@ -1,0 +1,131 @@
+//! Statements one by one: what they answer, what they leave behind.
+
+#[path = "world/mod.rs"]
+mod world;
+
+use world::{World, attempt, refused, run, sorted};
+
+#[tokio::test]
+async fn the_probes_of_the_publisher_answer_without_a_warehouse() {
+    let world = World::new();
+    let mut s = world.session().await;
+    let rows = run(
+        &mut s,
+        "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), CURRENT_DATABASE(), CURRENT_VERSION(), CURRENT_ACCOUNT(), CURRENT_USER()",
+    )
+    .await;
+    assert_eq!(rows[0][..3], ["ACCOUNTADMIN", "COMPUTE_WH", "D"]);
+    assert_eq!(rows[0][5], "TESTER");
+    run(&mut s, "CREATE TABLE \"X_Y\" (\"ID\" NUMBER(38,0) PRIMARY KEY, v VARCHAR(10) DEFAULT 'a''b')").await;
+    run(&mut s, "CREATE TABLE XZY (a INT, b INT, CONSTRAINT pk PRIMARY KEY (b, a), UNIQUE (a))").await;
+    let rows = run(&mut s, "SHOW TABLES LIKE 'x\\\\_y' IN SCHEMA \"D\".\"PUBLIC\"").await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0][1..5], ["X_Y", "D", "PUBLIC", "TABLE"]);
+    assert_eq!(rows[0][12], "OFF");
+    let keys = run(&mut s, "SHOW PRIMARY KEYS IN TABLE XZY").await;
+    let keys: Vec<_> = keys.iter().map(|row| (row[4].as_str(), row[5].as_str(), row[6].as_str())).collect();
+    assert_eq!(keys, [("B", "1", "PK"), ("A", "2", "PK")]);
+    let described = run(&mut s, "DESCRIBE TABLE X_Y").await;
+    assert_eq!(described[0][..4], ["ID", "NUMBER(38,0)", "COLUMN", "N"]);
+    assert_eq!(described[1][..5], ["V", "VARCHAR(10)", "COLUMN", "Y", "'a''b'"]);
+    assert_eq!(run(&mut s, "SHOW COLUMNS IN TABLE XZY").await.len(), 2);
+    assert_eq!(run(&mut s, "SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION").await[0][1], "UTC");
+    assert_eq!(run(&mut s, "SHOW WAREHOUSES LIKE 'compute%'").await[0][0], "COMPUTE_WH");
+    run(&mut s, "CREATE STREAM st ON TABLE xzy").await;
+    assert_eq!(run(&mut s, "SELECT SYSTEM$STREAM_HAS_DATA('\"D\".\"PUBLIC\".\"ST\"')").await, [["false"]]);
+    assert_eq!(world.engine.warehouse_statements(), 0);
+    run(&mut s, "SELECT * FROM xzy").await;
+    assert_eq!(world.engine.warehouse_log(), ["SELECT * FROM xzy"]);
+}
+
+#[tokio::test]
+async fn dml_counts_rows_and_changes_them() {
+    let world = World::new();
+    let mut s = world.session().await;
+    run(&mut s, "CREATE TABLE t (id INT NOT NULL, v VARCHAR, n NUMBER(10,2) DEFAULT 7.5, k INT AUTOINCREMENT)").await;
+    assert_eq!(run(&mut s, "INSERT INTO t (id, v) VALUES (1, 'a'), (2, 'b'), (3, NULL)").await, [["3"]]);
+    assert_eq!(sorted(&mut s, "SELECT * FROM t").await, ["1|a|7.50|1", "2|b|7.50|2", "3|NULL|7.50|3"]);
+    assert_eq!(run(&mut s, "UPDATE t SET v = v || '!', n = n / 2 WHERE id < 3").await, [["2", "0"]]);
+    assert_eq!(run(&mut s, "DELETE FROM t WHERE v IS NULL").await, [["1"]]);
+    assert_eq!(run(&mut s, "INSERT INTO t SELECT id + 10, UPPER(v), n, k FROM t").await, [["2"]]);
+    assert_eq!(
+        sorted(&mut s, "SELECT id, v, n FROM t").await,
+        ["11|A!|3.75", "12|B!|3.75", "1|a!|3.75", "2|b!|3.75"]
+    );
+    let merged = run(
+        &mut s,
+        "MERGE INTO t USING (SELECT 1 AS id, 'x' AS v UNION ALL SELECT 2, 'gone' UNION ALL SELECT 99, 'new') s ON t.id = s.id
+         WHEN MATCHED AND s.v = 'gone' THEN DELETE
+         WHEN MATCHED THEN UPDATE SET v = s.v
+         WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, s.v)",
+    )
+    .await;
+    assert_eq!(merged, [["1", "1", "1"]]);
+    assert_eq!(
+        sorted(&mut s, "SELECT id, v, n FROM t WHERE id NOT IN (11, 12)").await,
+        ["1|x|3.75", "99|new|7.50"]
+    );
+    assert_eq!(refused(&mut s, "INSERT INTO t (id) VALUES (NULL)").await.code, "100072");
+    run(&mut s, "CREATE TABLE u (id INT, w VARCHAR)").await;
+    run(&mut s, "INSERT INTO u VALUES (1, 'w1'), (11, 'w11')").await;
+    assert_eq!(run(&mut s, "UPDATE t SET v = u.w FROM u WHERE t.id = u.id").await, [["2", "0"]]);
+    assert_eq!(run(&mut s, "DELETE FROM t USING u WHERE t.id = u.id AND u.id = 11").await, [["1"]]);
+    assert_eq!(sorted(&mut s, "SELECT id, v FROM t").await, ["12|B!", "1|w1", "99|new"]);
+    let dup = refused(&mut s, "MERGE INTO t USING (SELECT 1 AS id UNION ALL SELECT 1) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = 'd'").await;
+    assert_eq!(dup.code, "100090");
+    run(&mut s, "TRUNCATE TABLE t").await;
+    assert_eq!(run(&mut s, "SELECT COUNT(*) FROM t").await, [["0"]]);
+}
+
+#[tokio::test]
+async fn generated_rows_and_staging_queries() {
+    let world = World::new();
+    let mut s = world.session().await;
+    run(&mut s, "CREATE TABLE g (id NUMBER(38,0), r NUMBER, t VARCHAR, u VARCHAR)").await;
+    run(
+        &mut s,
+        "INSERT INTO g SELECT SEQ8(), UNIFORM(1, 10, RANDOM()), RANDSTR(8, RANDOM()), UUID_STRING() FROM TABLE(GENERATOR(ROWCOUNT => 20000))",
+    )
+    .await;
+    assert_eq!(
+        run(&mut s, "SELECT COUNT(*), MIN(id), MAX(id), COUNT(DISTINCT id), MIN(r), MAX(r), MIN(LENGTH(t)), COUNT(DISTINCT u) FROM g").await,
+        [["20000", "0", "19999", "20000", "1", "10", "8", "20000"]]
+    );
+    let (columns, rows) = attempt(
+        &mut s,
+        "SELECT *, ROW_NUMBER() OVER (ORDER BY id) AS \"N\", COUNT(id) OVER (PARTITION BY r) AS C FROM g WHERE id < 100 ORDER BY \"N\" LIMIT 3",
+    )
+    .await
+    .unwrap();
+    assert_eq!(columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["ID", "R", "T", "U", "N", "C"]);
+    assert_eq!(rows.iter().map(|row| row[4].as_str()).collect::<Vec<_>>(), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_refused_by_name() {
+    let world = World::new();
+    let mut s = world.session().await;
+    for (sql, code, name) in [
+        ("FROBNICATE THE TABLE", "001003", "FROBNICATE"),
+        ("SELECT FROB(1)", "002140", "FROB"),
+        ("SELECT * FROM nothing_here", "002003", "NOTHING_HERE"),
+        ("SELECT nope FROM (SELECT 1 AS a)", "000904", "NOPE"),
+        ("CREATE STREAM s ON VIEW v", "000002", "streams on views"),
+        ("USE DATABASE nowhere", "002003", "NOWHERE"),
+        ("CREATE TABLE t (a FROBTYPE)", "002040", "FROBTYPE"),
+        ("SELECT SYSTEM$FROB()", "002140", "SYSTEM$FROB"),
+        ("DROP TABLE nothing_here", "002003", "NOTHING_HERE"),
+        ("SELECT 1 FROM", "001003", ""),
+    ] {
+        let error = refused(&mut s, sql).await;
+        assert_eq!(error.code, code, "{sql}: {error}");
+        assert!(error.message.contains(name), "{sql}: {error}");
+    }
+    run(&mut s, "DROP TABLE IF EXISTS nothing_here").await;
+    run(&mut s, "CREATE TABLE t (a INT)").await;
+    assert_eq!(refused(&mut s, "CREATE TABLE t (a INT)").await.code, "002002");
+    assert_eq!(run(&mut s, "CREATE TABLE IF NOT EXISTS t (a INT)").await, [["T already exists, statement succeeded."]]);
+    run(&mut s, "DROP WAREHOUSE compute_wh").await;
+    assert_eq!(refused(&mut s, "SELECT * FROM t").await.code, "000606");
+    assert_eq!(run(&mut s, "SELECT 1").await, [["1"]]);
+}
