@@ -37,7 +37,7 @@ class Report:
         try:
             part(self, *arguments)
         except Exception as error:
-            traceback.print_exc(limit=4)
+            traceback.print_exc(limit=-1)
             self.fail(name, f"{type(error).__name__}: {shorten(error)}")
 
 

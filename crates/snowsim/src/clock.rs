@@ -27,9 +27,7 @@ impl Clock {
     /// A clock that shows the machine's time until it is moved.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(ClockState::default()),
-        })
+        Arc::new(Self { state: Mutex::new(ClockState::default()) })
     }
 
     /// Nanoseconds since 1970-01-01T00:00:00Z.

@@ -30,9 +30,15 @@ use crate::session::Session;
 use crate::sql::window::PartitionedWindows;
 use crate::table::part::{Part, Store};
 
-pub mod lock;
+pub(crate) mod lock;
 
-pub use crate::sql::split::split;
+/// Cuts a text into its statements.
+///
+/// # Errors
+/// 001003 when a string, a quoted name or a comment is not terminated.
+pub fn split(sql: &str) -> Result<Vec<String>, SqlError> {
+    crate::sql::split::split(sql)
+}
 
 /// Memory that sorts, joins and windows of all statements share before they spill to disk, bytes.
 const MEMORY: usize = 512 << 20;
@@ -114,11 +120,7 @@ impl Engine {
         }
         let known = catalog.part_ids();
         store.sweep(&|id| known.contains(&id))?;
-        let snapshot = Commit {
-            sequence: catalog.sequence,
-            at: catalog.last_commit,
-            changes: catalog.snapshot(),
-        };
+        let snapshot = Commit { sequence: catalog.sequence, at: catalog.last_commit, changes: catalog.snapshot() };
         let journal = Journal::restart(data, &snapshot)?;
         let spill = data.join("spill");
         if spill.exists() {
@@ -195,11 +197,8 @@ impl Engine {
         let now = self.now();
         let trims = trims(&state.catalog, now, 256);
         changes.extend(trims.into_iter().map(|(table, from)| Change::Trim { table, from }));
-        let commit = Commit {
-            sequence: state.catalog.sequence + 1,
-            at: now.max(state.catalog.last_commit + 1),
-            changes,
-        };
+        let commit =
+            Commit { sequence: state.catalog.sequence + 1, at: now.max(state.catalog.last_commit + 1), changes };
         state.journal.append(&commit)?;
         let fresh = fresh.into_iter().map(|part| (part.meta.id, part)).collect();
         let mut parts = Parts { store: &self.store, fresh };
@@ -225,9 +224,7 @@ fn nanos(clock: &Clock) -> i64 {
 
 /// Histories that are longer than needed by at least `slack` versions.
 fn trims(catalog: &Catalog, now: i64, slack: u64) -> Vec<(u64, u64)> {
-    let long = catalog.tables.values().filter(|table| {
-        u64::try_from(table.versions.len()).unwrap_or(0) > slack
-    });
+    let long = catalog.tables.values().filter(|table| u64::try_from(table.versions.len()).unwrap_or(0) > slack);
     long.map(|table| (table.definition.id, table.versions[0].number, catalog.needed_from(table, now)))
         .filter(|(_, first, from)| from.saturating_sub(*first) >= slack)
         .map(|(id, _, from)| (id, from))

@@ -22,21 +22,13 @@ impl SqlError {
     /// An error with a code, a SQL state and a message.
     #[must_use]
     pub fn new(code: &str, sql_state: &str, message: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            sql_state: sql_state.to_owned(),
-            message: message.into(),
-        }
+        Self { code: code.to_owned(), sql_state: sql_state.to_owned(), message: message.into() }
     }
 
     /// 001003: text that is no statement the simulator knows.
     #[must_use]
     pub fn syntax(detail: impl std::fmt::Display) -> Self {
-        Self::new(
-            "001003",
-            "42000",
-            format!("SQL compilation error:\nsyntax error {detail}."),
-        )
+        Self::new("001003", "42000", format!("SQL compilation error:\nsyntax error {detail}."))
     }
 
     /// 001003, naming the unexpected word.
@@ -48,42 +40,26 @@ impl SqlError {
     /// 000002: known to Snowflake, not to the simulator.
     #[must_use]
     pub fn unsupported(feature: impl std::fmt::Display) -> Self {
-        Self::new(
-            "000002",
-            "0A000",
-            format!("Unsupported feature '{feature}' (the simulator does not know it)."),
-        )
+        Self::new("000002", "0A000", format!("Unsupported feature '{feature}' (the simulator does not know it)."))
     }
 
     /// 002003: an object that is missing, or that the role may not see.
     #[must_use]
     pub fn missing(kind: &str, name: impl std::fmt::Display) -> Self {
         let state = if kind == "Object" { "42S02" } else { "02000" };
-        Self::new(
-            "002003",
-            state,
-            format!("SQL compilation error:\n{kind} '{name}' does not exist or not authorized."),
-        )
+        Self::new("002003", state, format!("SQL compilation error:\n{kind} '{name}' does not exist or not authorized."))
     }
 
     /// 002002: a name that is taken.
     #[must_use]
     pub fn exists(name: impl std::fmt::Display) -> Self {
-        Self::new(
-            "002002",
-            "42710",
-            format!("SQL compilation error:\nObject '{name}' already exists."),
-        )
+        Self::new("002002", "42710", format!("SQL compilation error:\nObject '{name}' already exists."))
     }
 
     /// 002140: a function nobody defined.
     #[must_use]
     pub fn unknown_function(name: impl std::fmt::Display) -> Self {
-        Self::new(
-            "002140",
-            "42601",
-            format!("SQL compilation error:\nUnknown function {name}"),
-        )
+        Self::new("002140", "42601", format!("SQL compilation error:\nUnknown function {name}"))
     }
 
     /// 003001: a visible object on which the role lacks a privilege.
@@ -102,11 +78,7 @@ impl SqlError {
     /// 000904: a column nobody has.
     #[must_use]
     pub fn invalid_identifier(name: impl std::fmt::Display) -> Self {
-        Self::new(
-            "000904",
-            "42000",
-            format!("SQL compilation error:\ninvalid identifier '{name}'"),
-        )
+        Self::new("000904", "42000", format!("SQL compilation error:\ninvalid identifier '{name}'"))
     }
 
     /// 001044 and its kin: an expression that does not compile.
@@ -165,9 +137,7 @@ impl From<DataFusionError> for SqlError {
         let text = error.strip_backtrace();
         match error.find_root() {
             DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
-                datafusion::common::SchemaError::FieldNotFound { field, .. } => {
-                    Self::invalid_identifier(&field.name)
-                }
+                datafusion::common::SchemaError::FieldNotFound { field, .. } => Self::invalid_identifier(&field.name),
                 datafusion::common::SchemaError::AmbiguousReference { field } => Self::new(
                     "001052",
                     "42601",
@@ -189,11 +159,9 @@ fn from_arrow(error: &arrow_schema::ArrowError) -> SqlError {
     use arrow_schema::ArrowError;
     match error {
         ArrowError::DivideByZero => SqlError::new("100051", "22012", "Division by zero"),
-        ArrowError::ArithmeticOverflow(_) => SqlError::new(
-            "100039",
-            "22003",
-            format!("Numeric value is out of range: {error}"),
-        ),
+        ArrowError::ArithmeticOverflow(_) => {
+            SqlError::new("100039", "22003", format!("Numeric value is out of range: {error}"))
+        }
         other => SqlError::compilation(other),
     }
 }

@@ -144,25 +144,30 @@ async fn pass(
         Ok(value) => Arc::new(value),
         Err(message) => return Refusal::bad_request(message).into_response(),
     };
-    let path = parts.uri.path().to_owned();
-    let struck = service.faults.strike(&path, value.get("sqlText").and_then(Value::as_str));
-    for action in &struck {
-        if let Some(answer) = before(&service, action, &scissors, request::token(&parts.headers)).await {
-            return answer;
+    parts.extensions.insert(Read(Arc::clone(&value)));
+    // A task of its own, because a connection that closes drops its handler: a statement that was received runs, delayed
+    // or not, whether or not its client still lives.
+    let answered = tokio::spawn(async move {
+        let sql = value.get("sqlText").and_then(Value::as_str);
+        let struck = service.faults.strike(parts.uri.path(), sql);
+        for action in &struck {
+            if let Some(answer) = before(&service, action, &scissors, request::token(&parts.headers)).await {
+                return answer;
+            }
         }
-    }
-    let struck = Struck(Arc::new(struck));
-    parts.extensions.insert(Read(value));
-    parts.extensions.insert(struck.clone());
-    let response = next.run(Request::from_parts(parts, Body::from(Bytes::new()))).await;
-    for action in struck.0.iter() {
-        match action {
-            Action::Delay { moment: Moment::After, ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
-            Action::DropAfter => scissors.cut(),
-            _ => {}
+        let struck = Struck(Arc::new(struck));
+        parts.extensions.insert(struck.clone());
+        let response = next.run(Request::from_parts(parts, Body::from(Bytes::new()))).await;
+        for action in struck.0.iter() {
+            match action {
+                Action::Delay { moment: Moment::After, ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
+                Action::DropAfter => scissors.cut(),
+                _ => {}
+            }
         }
-    }
-    response
+        response
+    });
+    answered.await.unwrap_or_else(|error| Refusal::bad_request(format!("request not served: {error}")).into_response())
 }
 
 /// What a fault does before the handler; an answer means that the handler is not asked.

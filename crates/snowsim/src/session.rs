@@ -167,18 +167,8 @@ impl Session {
     ///
     /// # Errors
     /// Whatever the statement fails with, in Snowflake's codes.
-    pub async fn execute(
-        &mut self,
-        sql: &str,
-        binds: &[Bind],
-        describe_only: bool,
-    ) -> Result<Outcome, SqlError> {
-        let statement = Statement {
-            sql,
-            binds,
-            describe_only,
-            query_id: uuid::Uuid::new_v4().to_string(),
-        };
+    pub async fn execute(&mut self, sql: &str, binds: &[Bind], describe_only: bool) -> Result<Outcome, SqlError> {
+        let statement = Statement { sql, binds, describe_only, query_id: uuid::Uuid::new_v4().to_string() };
         let command = sql::parse(sql)?;
         let (statement_type, rows) = Box::pin(self.run(command, &statement)).await?;
         let (columns, batches) = rows;

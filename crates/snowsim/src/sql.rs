@@ -4,68 +4,135 @@
 //! case from here on, so nothing later asks how a name was written.
 //! Leaves to others: what names refer to (`session`), queries (`sql::rewrite`, `sql::plan`).
 
-use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, Delete, Expr, Insert, Merge, Query, Update,
-};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, Delete, Expr, Insert, Merge, Query, Update};
 
 use crate::error::SqlError;
 use crate::types::SnowType;
 
 mod alter;
 mod create;
-pub mod cursor;
+pub(crate) mod cursor;
+pub(crate) mod function;
 mod grant;
-pub mod function;
-pub mod operator;
+pub(crate) mod operator;
 mod parse;
-pub mod plan;
-pub mod rewrite;
+pub(crate) mod plan;
+pub(crate) mod rewrite;
 mod show;
-pub mod split;
-pub mod window;
+pub(crate) mod split;
+pub(crate) mod window;
 
-pub use parse::parse;
+pub(crate) use parse::parse;
 
 /// A name of one to three parts, outermost first.
-pub type Path = Vec<String>;
+pub(crate) type Path = Vec<String>;
 
 /// A statement.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "each variant's fields are the clauses of its statement")]
-pub enum Command {
+pub(crate) enum Command {
     Query(Box<Query>),
     Insert(Box<Insert>),
     Update(Box<Update>),
     Delete(Box<Delete>),
     Merge(Box<Merge>),
-    Truncate { table: Path, if_exists: bool },
+    Truncate {
+        table: Path,
+        if_exists: bool,
+    },
     CreateTable(Box<CreateTable>),
-    CreateView { name: Path, or_replace: bool, if_not_exists: bool, columns: Vec<String>, query: Box<Query>, comment: String },
+    CreateView {
+        name: Path,
+        or_replace: bool,
+        if_not_exists: bool,
+        columns: Vec<String>,
+        query: Box<Query>,
+        comment: String,
+    },
     CreateStream(Box<CreateStream>),
-    CreateContainer { kind: Kind, name: Path, or_replace: bool, if_not_exists: bool, transient: bool, comment: String },
-    CreateWarehouse { name: String, or_replace: bool, if_not_exists: bool, options: Vec<(String, String)> },
-    CreateRole { name: String, or_replace: bool, if_not_exists: bool, comment: String },
-    CreateUser { name: String, or_replace: bool, if_not_exists: bool, options: Vec<(String, String)> },
-    Drop { kind: Kind, name: Path, if_exists: bool },
-    AlterTable { table: Path, if_exists: bool, action: AlterTable },
-    AlterStream { stream: Path, if_exists: bool, comment: Option<String> },
-    AlterWarehouse { name: Option<String>, options: Vec<(String, String)>, suspend: Option<bool> },
-    AlterSession { set: Vec<(String, String)>, unset: Vec<String> },
-    SetVariable { name: String, value: Box<Expr> },
-    Use { kind: Kind, name: Path },
-    Grant { grant: bool, privileges: Vec<String>, on: GrantTarget, to: Option<GrantHolder> },
-    Comment { kind: Kind, name: Path, column: Option<String>, comment: String, if_exists: bool },
+    CreateContainer {
+        kind: Kind,
+        name: Path,
+        or_replace: bool,
+        if_not_exists: bool,
+        transient: bool,
+        comment: String,
+    },
+    CreateWarehouse {
+        name: String,
+        or_replace: bool,
+        if_not_exists: bool,
+        options: Vec<(String, String)>,
+    },
+    CreateRole {
+        name: String,
+        or_replace: bool,
+        if_not_exists: bool,
+        comment: String,
+    },
+    CreateUser {
+        name: String,
+        or_replace: bool,
+        if_not_exists: bool,
+        options: Vec<(String, String)>,
+    },
+    Drop {
+        kind: Kind,
+        name: Path,
+        if_exists: bool,
+    },
+    AlterTable {
+        table: Path,
+        if_exists: bool,
+        action: AlterTable,
+    },
+    AlterStream {
+        stream: Path,
+        if_exists: bool,
+        comment: Option<String>,
+    },
+    AlterWarehouse {
+        name: Option<String>,
+        options: Vec<(String, String)>,
+        suspend: Option<bool>,
+    },
+    AlterSession {
+        set: Vec<(String, String)>,
+        unset: Vec<String>,
+    },
+    SetVariable {
+        name: String,
+        value: Box<Expr>,
+    },
+    Use {
+        kind: Kind,
+        name: Path,
+    },
+    Grant {
+        grant: bool,
+        privileges: Vec<String>,
+        on: GrantTarget,
+        to: Option<GrantHolder>,
+    },
+    Comment {
+        kind: Kind,
+        name: Path,
+        column: Option<String>,
+        comment: String,
+        if_exists: bool,
+    },
     Begin,
     Commit,
     Rollback,
     Show(Box<Show>),
-    Describe { kind: Kind, name: Path },
+    Describe {
+        kind: Kind,
+        name: Path,
+    },
 }
 
 /// Kinds of objects statements speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Kind {
+pub(crate) enum Kind {
     Database,
     Schema,
     Table,
@@ -79,7 +146,7 @@ pub enum Kind {
 impl Kind {
     /// The word in SQL.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Database => "DATABASE",
             Self::Schema => "SCHEMA",
@@ -94,7 +161,7 @@ impl Kind {
 
     /// The word in messages.
     #[must_use]
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Database => "Database",
             Self::Schema => "Schema",
@@ -110,36 +177,35 @@ impl Kind {
 
 /// A point in a table's history, as AT and BEFORE name it.
 #[derive(Debug, Clone)]
-pub struct Point {
+pub(crate) struct Point {
     /// BEFORE rather than AT.
-    pub before: bool,
+    pub(crate) before: bool,
     /// TIMESTAMP, OFFSET, STATEMENT or STREAM.
-    pub kind: String,
+    pub(crate) kind: String,
     /// What follows the arrow.
-    pub value: Expr,
+    pub(crate) value: Expr,
 }
 
 /// CREATE TABLE.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are the statement's clauses")]
-pub struct CreateTable {
-    pub name: Path,
-    pub or_replace: bool,
-    pub if_not_exists: bool,
-    pub kind: crate::table::TableKind,
-    pub columns: Vec<ColumnSpec>,
-    pub primary_key: Option<(Option<String>, Vec<String>)>,
-    pub unique: Vec<(Option<String>, Vec<String>)>,
-    pub comment: Option<String>,
-    pub retention_days: Option<u32>,
-    pub extension_days: Option<u32>,
-    pub change_tracking: bool,
-    pub source: Source,
+pub(crate) struct CreateTable {
+    pub(crate) name: Path,
+    pub(crate) or_replace: bool,
+    pub(crate) if_not_exists: bool,
+    pub(crate) kind: crate::table::TableKind,
+    pub(crate) columns: Vec<ColumnSpec>,
+    pub(crate) primary_key: Option<(Option<String>, Vec<String>)>,
+    pub(crate) unique: Vec<(Option<String>, Vec<String>)>,
+    pub(crate) comment: Option<String>,
+    pub(crate) retention_days: Option<u32>,
+    pub(crate) extension_days: Option<u32>,
+    pub(crate) change_tracking: bool,
+    pub(crate) source: Source,
 }
 
 /// Where a new table's shape and rows come from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub(crate) enum Source {
     /// Its own column list.
     Columns,
     /// AS query.
@@ -147,40 +213,37 @@ pub enum Source {
     /// LIKE another table.
     Like(Path),
     /// CLONE another table, perhaps as it was.
-    Clone(Path, Option<Point>),
+    Clone(Path, Option<Box<Point>>),
 }
 
 /// A column in CREATE TABLE or ALTER TABLE ADD COLUMN.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are the clauses of a column")]
-pub struct ColumnSpec {
-    pub name: String,
-    pub ty: Option<SnowType>,
-    pub nullable: bool,
-    pub default: Option<Expr>,
-    pub identity: Option<(i64, i64)>,
-    pub comment: Option<String>,
+pub(crate) struct ColumnSpec {
+    pub(crate) name: String,
+    pub(crate) ty: Option<SnowType>,
+    pub(crate) nullable: bool,
+    pub(crate) default: Option<Expr>,
+    pub(crate) identity: Option<(i64, i64)>,
+    pub(crate) comment: Option<String>,
 }
 
 /// CREATE STREAM.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields are the statement's clauses")]
-pub struct CreateStream {
-    pub name: Path,
-    pub or_replace: bool,
-    pub if_not_exists: bool,
-    pub table: Path,
-    pub clone: bool,
-    pub append_only: bool,
-    pub show_initial_rows: bool,
-    pub point: Option<Point>,
-    pub comment: Option<String>,
+pub(crate) struct CreateStream {
+    pub(crate) name: Path,
+    pub(crate) or_replace: bool,
+    pub(crate) if_not_exists: bool,
+    pub(crate) table: Path,
+    pub(crate) clone: bool,
+    pub(crate) append_only: bool,
+    pub(crate) show_initial_rows: bool,
+    pub(crate) point: Option<Point>,
+    pub(crate) comment: Option<String>,
 }
 
 /// ALTER TABLE's actions.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "each variant's fields are the clauses of its action")]
-pub enum AlterTable {
+pub(crate) enum AlterTable {
     AddColumns { columns: Vec<ColumnSpec>, if_not_exists: bool },
     DropColumns { names: Vec<String>, if_exists: bool },
     RenameColumn { from: String, to: String },
@@ -195,8 +258,7 @@ pub enum AlterTable {
 
 /// ALTER COLUMN's actions.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum ColumnChange {
+pub(crate) enum ColumnChange {
     Type(SnowType),
     SetNotNull,
     DropNotNull,
@@ -206,8 +268,7 @@ pub enum ColumnChange {
 
 /// What a GRANT is about.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "each variant's fields are the words of its form")]
-pub enum GrantTarget {
+pub(crate) enum GrantTarget {
     Object { kind: String, name: Path },
     All { kind: String, container: Kind, name: Path, future: bool },
     Account,
@@ -216,7 +277,7 @@ pub enum GrantTarget {
 
 /// To whom a GRANT goes.
 #[derive(Debug, Clone)]
-pub enum GrantHolder {
+pub(crate) enum GrantHolder {
     /// TO ROLE.
     Role(String),
     /// TO USER.
@@ -225,20 +286,17 @@ pub enum GrantHolder {
 
 /// SHOW.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the fields are the statement's clauses")]
-pub struct Show {
-    pub what: String,
-    pub like: Option<String>,
-    pub starts_with: Option<String>,
-    pub limit: Option<usize>,
-    pub scope: Scope,
-    pub terse: bool,
+pub(crate) struct Show {
+    pub(crate) what: String,
+    pub(crate) like: Option<String>,
+    pub(crate) starts_with: Option<String>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) scope: Scope,
 }
 
 /// IN of a SHOW.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "each variant is a form of IN")]
-pub enum Scope {
+pub(crate) enum Scope {
     #[default]
     Default,
     Account,
@@ -253,7 +311,8 @@ pub enum Scope {
 }
 
 /// The simulator's type for a parsed SQL type.
-pub fn snow_type(ty: &SqlType) -> Result<SnowType, SqlError> {
-    SnowType::parse(&ty.to_string())
-        .ok_or_else(|| SqlError::new("002040", "42601", format!("SQL compilation error:\nUnsupported data type '{ty}'.")))
+pub(crate) fn snow_type(ty: &SqlType) -> Result<SnowType, SqlError> {
+    SnowType::parse(&ty.to_string()).ok_or_else(|| {
+        SqlError::new("002040", "42601", format!("SQL compilation error:\nUnsupported data type '{ty}'."))
+    })
 }

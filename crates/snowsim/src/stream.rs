@@ -10,69 +10,66 @@ use crate::catalog::{Catalog, Name, ObjectId};
 use crate::error::SqlError;
 use crate::table::Table;
 
-pub mod delta;
-pub mod pairing;
-pub mod provider;
+pub(crate) mod delta;
+pub(crate) mod pairing;
+pub(crate) mod provider;
 
 const DAY: i64 = 86_400_000_000_000;
 
 /// A stream as the catalog holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stream {
+pub(crate) struct Stream {
     /// Identity.
-    pub id: ObjectId,
+    pub(crate) id: ObjectId,
     /// Name.
-    pub name: Name,
+    pub(crate) name: Name,
     /// The table it watches.
-    pub table: ObjectId,
+    pub(crate) table: ObjectId,
     /// The table's name when the stream was made, for messages once the table is gone.
-    pub table_name: Name,
+    pub(crate) table_name: Name,
     /// Whether only inserts are shown.
-    pub append_only: bool,
+    pub(crate) append_only: bool,
     /// The version up to which changes have been consumed.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// SHOW_INITIAL_ROWS and nothing consumed yet: shows the rows of `offset` and no change.
-    pub initial: bool,
+    pub(crate) initial: bool,
     /// Creation, nanoseconds since the epoch.
-    pub created: i64,
+    pub(crate) created: i64,
     /// Owning role.
-    pub owner: String,
+    pub(crate) owner: String,
     /// Comment.
-    pub comment: String,
+    pub(crate) comment: String,
     /// When it was last consumed (or found empty), nanoseconds since the epoch.
-    pub touched: i64,
+    pub(crate) touched: i64,
 }
 
 impl Stream {
     /// When the stream becomes stale unless consumed before, nanoseconds since the epoch.
     #[must_use]
-    pub fn stale_after(&self, table: &Table) -> i64 {
+    pub(crate) fn stale_after(&self, table: &Table) -> i64 {
         self.touched.saturating_add(DAY * i64::from(table.definition.stream_days()))
     }
 
     /// Whether its offset has left the kept history.
     #[must_use]
-    pub fn is_stale(&self, table: &Table, now: i64) -> bool {
+    pub(crate) fn is_stale(&self, table: &Table, now: i64) -> bool {
         now > self.stale_after(table) || self.offset < table.versions[0].number
     }
 
     /// Why the stream cannot be read, or `None` if it can.
     #[must_use]
-    pub fn invalid_reason(&self, catalog: &Catalog) -> Option<String> {
+    pub(crate) fn invalid_reason(&self, catalog: &Catalog) -> Option<String> {
         match catalog.table(self.table) {
             None => Some(format!("Base table '{}' dropped or replaced", self.table_name)),
             Some(table) => match table.definition.tracked_since {
                 Some(since) if since <= self.offset => None,
-                _ => Some(format!(
-                    "Change tracking was disabled on table '{}'",
-                    table.definition.full_name()
-                )),
+                _ => Some(format!("Change tracking was disabled on table '{}'", table.definition.full_name())),
             },
         }
     }
 
     /// The table, if the stream can be read now.
-    pub fn readable<'a>(&self, catalog: &'a Catalog, now: i64) -> Result<&'a Table, SqlError> {
+    pub(crate) fn readable<'a>(&self, catalog: &'a Catalog, now: i64) -> Result<&'a Table, SqlError> {
         if let Some(reason) = self.invalid_reason(catalog) {
             return Err(SqlError::new(
                 "091901",
@@ -80,9 +77,7 @@ impl Stream {
                 format!("Stream {} is invalid: {reason}. Recreate the stream.", self.name),
             ));
         }
-        let table = catalog
-            .table(self.table)
-            .ok_or_else(|| SqlError::missing("Table", &self.table_name))?;
+        let table = catalog.table(self.table).ok_or_else(|| SqlError::missing("Table", &self.table_name))?;
         if self.is_stale(table, now) {
             return Err(SqlError::new(
                 "091901",

@@ -16,17 +16,17 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::ObjectId;
 use crate::types::SnowType;
 
-pub mod deletes;
-pub mod part;
-pub mod scan;
-pub mod version;
-pub mod write;
+pub(crate) mod deletes;
+pub(crate) mod part;
+pub(crate) mod scan;
+pub(crate) mod version;
+pub(crate) mod write;
 
 use version::Version;
 
 /// How long a table lives and what protects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TableKind {
+pub(crate) enum TableKind {
     /// An ordinary table.
     Permanent,
     /// No fail-safe; the kind of the publisher's staging tables.
@@ -37,116 +37,116 @@ pub enum TableKind {
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Column {
+pub(crate) struct Column {
     /// Identity that survives renames; parts store columns under it.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Current name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its type.
-    pub ty: SnowType,
+    pub(crate) ty: SnowType,
     /// Whether NULL is allowed.
-    pub nullable: bool,
+    pub(crate) nullable: bool,
     /// SQL of the DEFAULT expression.
-    pub default: Option<String>,
+    pub(crate) default: Option<String>,
     /// AUTOINCREMENT: start and step.
-    pub identity: Option<(i64, i64)>,
+    pub(crate) identity: Option<(i64, i64)>,
     /// Text of the value that rows older than the column have; `None` is NULL.
-    pub fill: Option<String>,
+    pub(crate) fill: Option<String>,
     /// Comment.
-    pub comment: Option<String>,
+    pub(crate) comment: Option<String>,
 }
 
 /// A PRIMARY KEY or UNIQUE constraint: remembered, shown, never enforced (as Snowflake does).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
+pub(crate) struct Key {
     /// Constraint name.
-    pub name: String,
+    pub(crate) name: String,
     /// Ids of its columns, in order.
-    pub columns: Vec<u32>,
+    pub(crate) columns: Vec<u32>,
 }
 
 /// What CREATE and ALTER TABLE say about a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// Identity of the table, never reused.
-    pub id: ObjectId,
+    pub(crate) id: ObjectId,
     /// The table whose row ids this one continues: itself, or the origin of a clone.
-    pub lineage: ObjectId,
+    pub(crate) lineage: ObjectId,
     /// Database.
-    pub database: String,
+    pub(crate) database: String,
     /// Schema.
-    pub schema: String,
+    pub(crate) schema: String,
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// Permanent, transient or temporary.
-    pub kind: TableKind,
+    pub(crate) kind: TableKind,
     /// Columns in order.
-    pub columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
     /// The id the next added column gets.
-    pub next_column: u32,
+    pub(crate) next_column: u32,
     /// PRIMARY KEY.
-    pub primary_key: Option<Key>,
+    pub(crate) primary_key: Option<Key>,
     /// UNIQUE constraints.
-    pub unique: Vec<Key>,
+    pub(crate) unique: Vec<Key>,
     /// Comment.
-    pub comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// DATA_RETENTION_TIME_IN_DAYS, if set on the table.
-    pub retention_days: Option<u32>,
+    pub(crate) retention_days: Option<u32>,
     /// MAX_DATA_EXTENSION_TIME_IN_DAYS, if set on the table.
-    pub extension_days: Option<u32>,
+    pub(crate) extension_days: Option<u32>,
     /// Since which version changes are tracked; `None` while tracking is off.
-    pub tracked_since: Option<u64>,
+    pub(crate) tracked_since: Option<u64>,
     /// Creation, nanoseconds since the epoch.
-    pub created: i64,
+    pub(crate) created: i64,
     /// Owning role.
-    pub owner: String,
+    pub(crate) owner: String,
 }
 
 impl Definition {
     /// The column of a name.
     #[must_use]
-    pub fn column(&self, name: &str) -> Option<&Column> {
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
     /// Days of Time Travel.
     #[must_use]
-    pub fn retention(&self) -> u32 {
+    pub(crate) fn retention(&self) -> u32 {
         self.retention_days.unwrap_or(1)
     }
 
     /// Days for which an unconsumed stream stays readable: the longer of retention and extension.
     #[must_use]
-    pub fn stream_days(&self) -> u32 {
+    pub(crate) fn stream_days(&self) -> u32 {
         self.retention().max(self.extension_days.unwrap_or(14))
     }
 
     /// `DB.SCHEMA.NAME`, as SHOW writes it.
     #[must_use]
-    pub fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         format!("{}.{}.{}", self.database, self.schema, self.name)
     }
 }
 
 /// A table as the catalog holds it.
 #[derive(Debug)]
-pub struct Table {
+pub(crate) struct Table {
     /// Its definition.
-    pub definition: Definition,
+    pub(crate) definition: Definition,
     /// History, oldest kept version first; never empty.
-    pub versions: VecDeque<Arc<Version>>,
+    pub(crate) versions: VecDeque<Arc<Version>>,
 }
 
 impl Table {
     /// The newest committed version.
     #[must_use]
-    pub fn current(&self) -> &Arc<Version> {
+    pub(crate) fn current(&self) -> &Arc<Version> {
         &self.versions[self.versions.len() - 1]
     }
 
     /// The version of a number, if still kept.
     #[must_use]
-    pub fn version(&self, number: u64) -> Option<&Arc<Version>> {
+    pub(crate) fn version(&self, number: u64) -> Option<&Arc<Version>> {
         let first = self.versions.front()?.number;
         let index = usize::try_from(number.checked_sub(first)?).ok()?;
         self.versions.get(index)
@@ -154,17 +154,13 @@ impl Table {
 
     /// The newest version committed at or before a time, if still kept.
     #[must_use]
-    pub fn version_at(&self, nanos: i64) -> Option<&Arc<Version>> {
+    pub(crate) fn version_at(&self, nanos: i64) -> Option<&Arc<Version>> {
         self.versions.iter().rev().find(|version| version.at <= nanos)
     }
 
     /// The newest version of a commit sequence number or older; the oldest kept otherwise.
     #[must_use]
-    pub fn version_of_sequence(&self, sequence: u64) -> &Arc<Version> {
-        self.versions
-            .iter()
-            .rev()
-            .find(|version| version.sequence <= sequence)
-            .unwrap_or(&self.versions[0])
+    pub(crate) fn version_of_sequence(&self, sequence: u64) -> &Arc<Version> {
+        self.versions.iter().rev().find(|version| version.sequence <= sequence).unwrap_or(&self.versions[0])
     }
 }

@@ -114,10 +114,7 @@ impl SnowType {
     /// VARCHAR of the default length.
     pub const TEXT: Self = Self::Text { length: MAX_TEXT };
     /// NUMBER(38,0), the default NUMBER.
-    pub const INTEGER: Self = Self::Fixed {
-        precision: 38,
-        scale: 0,
-    };
+    pub const INTEGER: Self = Self::Fixed { precision: 38, scale: 0 };
 
     /// The Arrow type that holds this type's values (see the module's table).
     #[must_use]
@@ -140,10 +137,7 @@ impl SnowType {
     /// An Arrow field of this type, the full type in its metadata.
     #[must_use]
     pub fn field(&self, name: &str, nullable: bool) -> Field {
-        Field::new(name, self.arrow(), nullable).with_metadata(HashMap::from([(
-            TYPE_KEY.to_owned(),
-            self.to_string(),
-        )]))
+        Field::new(name, self.arrow(), nullable).with_metadata(HashMap::from([(TYPE_KEY.to_owned(), self.to_string())]))
     }
 
     /// The type of an Arrow field: from its metadata when that agrees with its Arrow type, else
@@ -162,25 +156,16 @@ impl SnowType {
     /// The widest type that an Arrow type can stand for.
     #[must_use]
     pub fn of_arrow(data_type: &DataType) -> Option<Self> {
-        let integer = |precision| Self::Fixed {
-            precision,
-            scale: 0,
-        };
+        let integer = |precision| Self::Fixed { precision, scale: 0 };
         Some(match data_type {
             DataType::Decimal128(precision, scale)
             | DataType::Decimal64(precision, scale)
             | DataType::Decimal32(precision, scale)
                 if *scale >= 0 =>
             {
-                Self::Fixed {
-                    precision: *precision,
-                    scale: *scale,
-                }
+                Self::Fixed { precision: *precision, scale: *scale }
             }
-            DataType::Decimal256(_, scale) if (0..=37).contains(scale) => Self::Fixed {
-                precision: 38,
-                scale: *scale,
-            },
+            DataType::Decimal256(_, scale) if (0..=37).contains(scale) => Self::Fixed { precision: 38, scale: *scale },
             DataType::Int8 | DataType::UInt8 => integer(3),
             DataType::Int16 | DataType::UInt16 => integer(5),
             DataType::Int32 | DataType::UInt32 => integer(10),
@@ -189,9 +174,7 @@ impl SnowType {
             DataType::Float16 | DataType::Float32 | DataType::Float64 => Self::Real,
             DataType::Boolean => Self::Boolean,
             DataType::Utf8 | DataType::Utf8View | DataType::Null => Self::TEXT,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Self::Binary {
-                length: MAX_BINARY,
-            },
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Self::Binary { length: MAX_BINARY },
             DataType::Date32 => Self::Date,
             DataType::Time64(TimeUnit::Nanosecond) => Self::Time { scale: 9 },
             DataType::FixedSizeBinary(timestamp::NTZ_WIDTH) => Self::TimestampNtz { scale: 9 },
@@ -219,9 +202,9 @@ impl SnowType {
 
     /// Builds a type from its name and its numeric arguments.
     fn from_name(name: &str, numbers: &[u64]) -> Option<Self> {
-        let scale = match numbers.first() {
-            Some(scale) => u8::try_from(*scale).ok().filter(|scale| *scale <= 9)?,
-            None => 9,
+        let scale = || match numbers.first() {
+            Some(scale) => u8::try_from(*scale).ok().filter(|scale| *scale <= 9),
+            None => Some(9),
         };
         let length = |default: u64, most: u64| {
             let length = numbers.first().copied().unwrap_or(default);
@@ -239,27 +222,20 @@ impl SnowType {
             "INT" | "INTEGER" | "BIGINT" | "SMALLINT" | "TINYINT" | "BYTEINT" => Self::INTEGER,
             "FLOAT" | "FLOAT4" | "FLOAT8" | "DOUBLE" | "DOUBLE PRECISION" | "REAL" => Self::Real,
             "BOOLEAN" | "BOOL" => Self::Boolean,
-            "VARCHAR" | "STRING" | "TEXT" | "NVARCHAR" | "NVARCHAR2" | "CHAR VARYING"
-            | "NCHAR VARYING" | "CHARACTER VARYING" => Self::Text {
-                length: length(MAX_TEXT, 134_217_728)?,
-            },
-            "CHAR" | "CHARACTER" | "NCHAR" => Self::Text {
-                length: length(1, 134_217_728)?,
-            },
-            "BINARY" | "VARBINARY" | "BINARY VARYING" => Self::Binary {
-                length: length(MAX_BINARY, 67_108_864)?,
-            },
+            "VARCHAR" | "STRING" | "TEXT" | "NVARCHAR" | "NVARCHAR2" | "CHAR VARYING" | "NCHAR VARYING"
+            | "CHARACTER VARYING" => Self::Text { length: length(MAX_TEXT, 134_217_728)? },
+            "CHAR" | "CHARACTER" | "NCHAR" => Self::Text { length: length(1, 134_217_728)? },
+            "BINARY" | "VARBINARY" | "BINARY VARYING" => Self::Binary { length: length(MAX_BINARY, 67_108_864)? },
             "DATE" => Self::Date,
-            "TIME" => Self::Time { scale },
+            "TIME" => Self::Time { scale: scale()? },
             // TIMESTAMP follows TIMESTAMP_TYPE_MAPPING, whose default is NTZ.
-            "TIMESTAMP" | "TIMESTAMP_NTZ" | "TIMESTAMPNTZ" | "DATETIME"
-            | "TIMESTAMP WITHOUT TIME ZONE" => Self::TimestampNtz { scale },
+            "TIMESTAMP" | "TIMESTAMP_NTZ" | "TIMESTAMPNTZ" | "DATETIME" | "TIMESTAMP WITHOUT TIME ZONE" => {
+                Self::TimestampNtz { scale: scale()? }
+            }
             "TIMESTAMP_LTZ" | "TIMESTAMPLTZ" | "TIMESTAMP WITH LOCAL TIME ZONE" => {
-                Self::TimestampLtz { scale }
+                Self::TimestampLtz { scale: scale()? }
             }
-            "TIMESTAMP_TZ" | "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => {
-                Self::TimestampTz { scale }
-            }
+            "TIMESTAMP_TZ" | "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => Self::TimestampTz { scale: scale()? },
             "VARIANT" => Self::Variant,
             "OBJECT" => Self::Object,
             "ARRAY" => Self::Array,
@@ -295,8 +271,19 @@ mod tests {
     #[test]
     fn every_type_is_read_back_from_its_own_text() {
         for text in [
-            "NUMBER(38,37)", "FLOAT", "BOOLEAN", "VARCHAR(12)", "BINARY(3)", "DATE", "TIME(0)",
-            "TIMESTAMP_NTZ(9)", "TIMESTAMP_LTZ(3)", "TIMESTAMP_TZ(6)", "VARIANT", "OBJECT", "ARRAY",
+            "NUMBER(38,37)",
+            "FLOAT",
+            "BOOLEAN",
+            "VARCHAR(12)",
+            "BINARY(3)",
+            "DATE",
+            "TIME(0)",
+            "TIMESTAMP_NTZ(9)",
+            "TIMESTAMP_LTZ(3)",
+            "TIMESTAMP_TZ(6)",
+            "VARIANT",
+            "OBJECT",
+            "ARRAY",
         ] {
             let ty = SnowType::parse(text).unwrap();
             assert_eq!(ty.to_string(), text);

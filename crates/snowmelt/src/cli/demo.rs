@@ -83,7 +83,7 @@ enum Trouble {
     Source(#[from] SourceError),
     #[error("the publisher ended by itself: {0}")]
     Publisher(String),
-    #[error("{} s after the last change, this is still missing: {0}", DRAIN.as_secs())]
+    #[error("{limit} s after the last change, this is still missing: {0}", limit = DRAIN.as_secs())]
     Missing(String),
     #[error("a task of the demo ended without a result: {0}; this is a bug, please report it")]
     Task(#[from] tokio::task::JoinError),
@@ -156,9 +156,15 @@ impl Demo {
             Line::default(),
             Line::of(
                 Paint::Plain,
-                format!("Random statements (seed {seed}) change two tables, about {} rows a second.", thousands(u64::from(self.rate))),
+                format!(
+                    "Random statements (seed {seed}) change two tables, about {} rows a second.",
+                    thousands(u64::from(self.rate))
+                ),
             ),
-            Line::of(Paint::Plain, "Every change must arrive in Kafka once; at the end Kafka is compared with the tables."),
+            Line::of(
+                Paint::Plain,
+                "Every change must arrive in Kafka once; at the end Kafka is compared with the tables.",
+            ),
             Line::of(Paint::Dim, format!("Look in with  kcat -C -b {server} -t {topic}")),
         ]
     }

@@ -3,6 +3,8 @@
 //! Built from `[kafka]` once; producers, consumers and the admin client draw from its connection pool. Secrets go from
 //! the configuration straight into the client and are never formatted.
 
+use std::time::Duration;
+
 use krafka::Compression as WireCompression;
 use krafka::Kafka;
 use krafka::admin::AdminClient;
@@ -11,6 +13,9 @@ use krafka::producer::{ProducerBuilder, TransactionalProducer};
 
 use super::SinkError;
 use crate::config::{self, Compression, Mechanism};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One Kafka cluster.
 #[derive(Debug, Clone)]
@@ -27,6 +32,8 @@ impl Cluster {
     pub async fn connect(settings: &config::Kafka) -> Result<Self, SinkError> {
         let mut builder = Kafka::builder(settings.bootstrap_servers.join(","))
             .client_id(&settings.client_id)
+            // The client refuses a connection that may take longer than a whole request.
+            .connect_timeout(settings.request_timeout.min(CONNECT_TIMEOUT))
             .request_timeout(settings.request_timeout);
         if let Some(security) = security(settings)? {
             builder = builder.security(security);

@@ -24,3 +24,5 @@ mod world;
 
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod demo;

@@ -13,30 +13,29 @@ use crate::error::SqlError;
 
 /// A privilege held by a role.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Grant {
+pub(crate) struct Grant {
     /// The role.
-    pub role: String,
+    pub(crate) role: String,
     /// `SELECT`, `USAGE`, `CREATE TABLE`, `ALL` …
-    pub privilege: String,
+    pub(crate) privilege: String,
     /// `TABLE`, `STREAM`, `VIEW`, `SCHEMA`, `DATABASE`, `WAREHOUSE`, `ACCOUNT`, or `FUTURE TABLES` …
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name as SHOW GRANTS writes it (`DB`, `DB.SCHEMA`, `DB.SCHEMA.T`, a warehouse).
-    pub name: String,
+    pub(crate) name: String,
     /// Identity of the table, view or stream, so that a grant follows a rename and dies with a drop.
-    pub object: Option<ObjectId>,
+    pub(crate) object: Option<ObjectId>,
     /// When it was granted, nanoseconds since the epoch.
-    pub created: i64,
+    pub(crate) created: i64,
     /// The role that granted it.
-    pub granted_by: String,
+    pub(crate) granted_by: String,
 }
 
 impl Grant {
     /// Whether revoking `other` takes this one away.
     #[must_use]
-    pub fn covered_by(&self, other: &Self) -> bool {
+    pub(crate) fn covered_by(&self, other: &Self) -> bool {
         self.role == other.role
-            && (self.privilege == other.privilege
-                || (other.privilege == "ALL" && self.privilege != "OWNERSHIP"))
+            && (self.privilege == other.privilege || (other.privilege == "ALL" && self.privilege != "OWNERSHIP"))
             && self.kind == other.kind
             && (self.name == other.name || (self.object.is_some() && self.object == other.object))
     }
@@ -44,7 +43,7 @@ impl Grant {
 
 /// To whom a role is granted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Grantee {
+pub(crate) enum Grantee {
     /// A role.
     Role(String),
     /// A user.
@@ -57,15 +56,13 @@ const ADMINISTRATORS: [&str; 2] = ["ACCOUNTADMIN", "SYSADMIN"];
 impl Catalog {
     /// A role and every role it inherits from.
     #[must_use]
-    pub fn effective_roles(&self, role: &str) -> BTreeSet<String> {
+    pub(crate) fn effective_roles(&self, role: &str) -> BTreeSet<String> {
         let mut roles = BTreeSet::from(["PUBLIC".to_owned()]);
         let mut queue = vec![role.to_owned()];
         while let Some(next) = queue.pop() {
             let holder = Grantee::Role(next.clone());
             if roles.insert(next) || holder == Grantee::Role("PUBLIC".to_owned()) {
-                queue.extend(
-                    self.memberships.iter().filter(|(_, to)| *to == holder).map(|(role, _)| role.clone()),
-                );
+                queue.extend(self.memberships.iter().filter(|(_, to)| *to == holder).map(|(role, _)| role.clone()));
             }
         }
         roles
@@ -73,7 +70,7 @@ impl Catalog {
 
     /// Whether a user may take a role on. Users nobody created or restricted may take any.
     #[must_use]
-    pub fn may_assume(&self, user: &str, role: &str) -> bool {
+    pub(crate) fn may_assume(&self, user: &str, role: &str) -> bool {
         let own: Vec<&String> = self
             .memberships
             .iter()
@@ -82,9 +79,9 @@ impl Catalog {
             .collect();
         role == "PUBLIC"
             || (own.is_empty() && !self.users.contains_key(user))
-            || own.iter().any(|held| {
-                self.effective_roles(held).contains(role) || ADMINISTRATORS.contains(&held.as_str())
-            })
+            || own
+                .iter()
+                .any(|held| self.effective_roles(held).contains(role) || ADMINISTRATORS.contains(&held.as_str()))
     }
 
     fn is_administrator(&self, role: &str) -> bool {
@@ -107,13 +104,13 @@ impl Catalog {
 
     /// Whether a role owns an object or inherits from a role that does.
     #[must_use]
-    pub fn owns(&self, role: &str, object: Object) -> bool {
+    pub(crate) fn owns(&self, role: &str, object: Object) -> bool {
         self.is_administrator(role)
             || self.owner(object).is_some_and(|owner| self.effective_roles(role).contains(owner))
     }
 
     /// Refuses unless a role holds a privilege on an object, and may use its database and schema.
-    pub fn check_object(&self, role: &str, object: Object, privilege: &str) -> Result<(), SqlError> {
+    pub(crate) fn check_object(&self, role: &str, object: Object, privilege: &str) -> Result<(), SqlError> {
         if self.is_administrator(role) {
             return Ok(());
         }
@@ -137,7 +134,7 @@ impl Catalog {
     }
 
     /// Refuses unless a role holds a privilege on a schema.
-    pub fn check_schema(
+    pub(crate) fn check_schema(
         &self,
         role: &str,
         database: &str,
@@ -153,13 +150,7 @@ impl Catalog {
     }
 
     /// Refuses unless a role holds a privilege on a database, a warehouse or a schema by name.
-    pub fn check_container(
-        &self,
-        role: &str,
-        kind: &str,
-        name: &str,
-        privilege: &str,
-    ) -> Result<(), SqlError> {
+    pub(crate) fn check_container(&self, role: &str, kind: &str, name: &str, privilege: &str) -> Result<(), SqlError> {
         let owner = match kind {
             "DATABASE" => self.databases.get(name).map(|database| &database.owner),
             "WAREHOUSE" => self.warehouses.get(name).map(|warehouse| &warehouse.owner),
@@ -182,10 +173,8 @@ impl Catalog {
     }
 
     /// Refuses unless a role holds a privilege on the account.
-    pub fn check_account(&self, role: &str, privilege: &str) -> Result<(), SqlError> {
-        let held = |grant: &Grant| {
-            grant.kind == "ACCOUNT" && ["ALL", privilege].contains(&grant.privilege.as_str())
-        };
+    pub(crate) fn check_account(&self, role: &str, privilege: &str) -> Result<(), SqlError> {
+        let held = |grant: &Grant| grant.kind == "ACCOUNT" && ["ALL", privilege].contains(&grant.privilege.as_str());
         match self.is_administrator(role) || self.holds(role, held) {
             true => Ok(()),
             false => Err(SqlError::denied("ACCOUNT", "SNOWSIM")),
@@ -194,7 +183,7 @@ impl Catalog {
 
     /// Whether SHOW lists an object to a role.
     #[must_use]
-    pub fn visible(&self, role: &str, object: Object) -> bool {
+    pub(crate) fn visible(&self, role: &str, object: Object) -> bool {
         self.owns(role, object) || self.holds(role, |grant| grant.object == Some(object.id()))
     }
 }

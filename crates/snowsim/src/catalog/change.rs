@@ -19,8 +19,7 @@ use crate::table::{Definition, Table};
 
 /// One change of the catalog.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "each variant's fields are what its name says")]
-pub enum Change {
+pub(crate) enum Change {
     /// Creates or replaces a database's description.
     PutDatabase { name: String, container: Container },
     /// Drops a database with everything in it.
@@ -75,7 +74,7 @@ pub enum Change {
 
 /// A table and its history in a snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TableImage {
+pub(crate) struct TableImage {
     definition: Definition,
     /// Number, sequence and time of the oldest kept version, and how it differs from nothing.
     base: (u64, u64, i64, Delta),
@@ -86,21 +85,21 @@ pub struct TableImage {
 
 /// Changes that become visible together.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Commit {
+pub(crate) struct Commit {
     /// Number of the commit.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// Commit time, nanoseconds since the epoch.
-    pub at: i64,
+    pub(crate) at: i64,
     /// The changes, in order.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// Finds the parts that changes speak of: those just written, those already known, else new ones.
-pub struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     /// Where the files are.
-    pub store: &'a Arc<Store>,
+    pub(crate) store: &'a Arc<Store>,
     /// Parts written by the statement that commits.
-    pub fresh: HashMap<u64, Arc<Part>>,
+    pub(crate) fresh: HashMap<u64, Arc<Part>>,
 }
 
 impl Parts<'_> {
@@ -119,20 +118,16 @@ impl Parts<'_> {
 impl TableImage {
     /// The image of a table.
     #[must_use]
-    pub fn of(table: &Table) -> Self {
+    pub(crate) fn of(table: &Table) -> Self {
         let nothing = Version::empty(0, 0, "");
         let base = &table.versions[0];
-        let metas = |version: &Version| {
-            version.inserted.iter().map(|part| part.meta.clone()).collect::<Vec<_>>()
-        };
+        let metas = |version: &Version| version.inserted.iter().map(|part| part.meta.clone()).collect::<Vec<_>>();
         let pairs = table.versions.iter().zip(table.versions.iter().skip(1));
         Self {
             definition: table.definition.clone(),
             base: (base.number, base.sequence, base.at, Delta::between(&nothing, base)),
             base_inserted: metas(base),
-            later: pairs
-                .map(|(a, b)| (b.sequence, b.at, Delta::between(a, b), metas(b)))
-                .collect(),
+            later: pairs.map(|(a, b)| (b.sequence, b.at, Delta::between(a, b), metas(b))).collect(),
         }
     }
 
@@ -149,16 +144,13 @@ impl TableImage {
             next.inserted = inserted.iter().map(|meta| parts.open(meta)).collect();
             versions.push_back(Arc::new(next));
         }
-        Ok(Table {
-            definition: self.definition,
-            versions,
-        })
+        Ok(Table { definition: self.definition, versions })
     }
 }
 
 impl Catalog {
     /// Makes a commit's changes.
-    pub fn apply(&mut self, commit: Commit, parts: &mut Parts<'_>) -> Result<(), SqlError> {
+    pub(crate) fn apply(&mut self, commit: Commit, parts: &mut Parts<'_>) -> Result<(), SqlError> {
         self.sequence = commit.sequence;
         self.last_commit = commit.at;
         for change in commit.changes {
@@ -167,13 +159,7 @@ impl Catalog {
         Ok(())
     }
 
-    fn apply_one(
-        &mut self,
-        change: Change,
-        sequence: u64,
-        at: i64,
-        parts: &mut Parts<'_>,
-    ) -> Result<(), SqlError> {
+    fn apply_one(&mut self, change: Change, sequence: u64, at: i64, parts: &mut Parts<'_>) -> Result<(), SqlError> {
         match change {
             Change::PutDatabase { name, container } => {
                 self.databases.insert(name, container);
@@ -201,10 +187,7 @@ impl Catalog {
                 }
                 self.names.insert(name_of(&definition), Object::Table(definition.id));
                 self.grant_future("TABLE", &name_of(&definition), definition.id);
-                let table = Table {
-                    versions: VecDeque::from([Arc::new(first)]),
-                    definition: *definition,
-                };
+                let table = Table { versions: VecDeque::from([Arc::new(first)]), definition: *definition };
                 self.tables.insert(table.definition.id, table);
             }
             Change::AlterTable { definition } => {
@@ -227,9 +210,7 @@ impl Catalog {
                     .tables
                     .get_mut(&table)
                     .ok_or_else(|| SqlError::internal(format!("write to missing table {table}")))?;
-                let next = table
-                    .current()
-                    .apply(&delta, sequence, at, &mut |meta| Ok(parts.open(meta)))?;
+                let next = table.current().apply(&delta, sequence, at, &mut |meta| Ok(parts.open(meta)))?;
                 table.versions.push_back(Arc::new(next));
             }
             Change::Trim { table, from } => {
@@ -267,8 +248,7 @@ impl Catalog {
             Change::DropRole { name } => {
                 self.roles.remove(&name);
                 self.grants.retain(|grant| grant.role != name);
-                self.memberships
-                    .retain(|(role, to)| *role != name && *to != Grantee::Role(name.clone()));
+                self.memberships.retain(|(role, to)| *role != name && *to != Grantee::Role(name.clone()));
             }
             Change::PutUser { user } => {
                 self.users.insert(user.name.clone(), user);
@@ -306,12 +286,7 @@ impl Catalog {
             .grants
             .iter()
             .filter(|grant| grant.kind == future && places.contains(&grant.name))
-            .map(|grant| Grant {
-                kind: kind.to_owned(),
-                name: name.to_string(),
-                object: Some(object),
-                ..grant.clone()
-            })
+            .map(|grant| Grant { kind: kind.to_owned(), name: name.to_string(), object: Some(object), ..grant.clone() })
             .collect();
         self.grants.extend(promised);
     }
@@ -346,12 +321,13 @@ impl Catalog {
 
     /// The whole catalog as changes to an empty one.
     #[must_use]
-    pub fn snapshot(&self) -> Vec<Change> {
+    pub(crate) fn snapshot(&self) -> Vec<Change> {
         let mut changes = vec![Change::Counter { next_object: self.next_object }];
-        changes.extend(self.databases.iter().map(|(name, container)| Change::PutDatabase {
-            name: name.clone(),
-            container: container.clone(),
-        }));
+        changes.extend(
+            self.databases
+                .iter()
+                .map(|(name, container)| Change::PutDatabase { name: name.clone(), container: container.clone() }),
+        );
         changes.extend(self.schemas.iter().map(|((database, name), container)| Change::PutSchema {
             database: database.clone(),
             name: name.clone(),
@@ -364,9 +340,7 @@ impl Catalog {
             comment: comment.clone(),
         }));
         changes.extend(self.users.values().cloned().map(|user| Change::PutUser { user }));
-        changes.extend(self.tables.values().map(|table| Change::Table {
-            image: Box::new(TableImage::of(table)),
-        }));
+        changes.extend(self.tables.values().map(|table| Change::Table { image: Box::new(TableImage::of(table)) }));
         changes.extend(self.views.values().cloned().map(|view| Change::PutView { view: Box::new(view) }));
         changes.extend(self.streams.values().cloned().map(|stream| Change::PutStream { stream: Box::new(stream) }));
         changes.extend(self.grants.iter().cloned().map(|grant| Change::Grant { grant }));
@@ -377,10 +351,6 @@ impl Catalog {
 
 /// The name in a definition.
 #[must_use]
-pub fn name_of(definition: &Definition) -> Name {
-    Name {
-        database: definition.database.clone(),
-        schema: definition.schema.clone(),
-        name: definition.name.clone(),
-    }
+pub(crate) fn name_of(definition: &Definition) -> Name {
+    Name { database: definition.database.clone(), schema: definition.schema.clone(), name: definition.name.clone() }
 }

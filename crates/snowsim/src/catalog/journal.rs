@@ -13,13 +13,13 @@ use crate::error::SqlError;
 
 /// The journal of one account, open for appending.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     file: File,
 }
 
 impl Journal {
     /// Reads every whole commit of a folder's journal, in order.
-    pub fn read(folder: &Path, mut each: impl FnMut(Commit) -> Result<(), SqlError>) -> Result<(), SqlError> {
+    pub(crate) fn read(folder: &Path, mut each: impl FnMut(Commit) -> Result<(), SqlError>) -> Result<(), SqlError> {
         let path = path(folder);
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -49,18 +49,16 @@ impl Journal {
     }
 
     /// Replaces the journal by one commit that holds everything, atomically, and opens it.
-    pub fn restart(folder: &Path, snapshot: &Commit) -> Result<Self, SqlError> {
+    pub(crate) fn restart(folder: &Path, snapshot: &Commit) -> Result<Self, SqlError> {
         let fresh = folder.join("journal.new");
         let mut file = File::create(&fresh)?;
         file.write_all(&encode(snapshot)?)?;
         std::fs::rename(&fresh, path(folder))?;
-        Ok(Self {
-            file: OpenOptions::new().append(true).open(path(folder))?,
-        })
+        Ok(Self { file: OpenOptions::new().append(true).open(path(folder))? })
     }
 
     /// Writes a commit; when this returns the commit is there to stay.
-    pub fn append(&mut self, commit: &Commit) -> Result<(), SqlError> {
+    pub(crate) fn append(&mut self, commit: &Commit) -> Result<(), SqlError> {
         let before = self.file.metadata()?.len();
         let written = self.file.write_all(&encode(commit)?);
         if let Err(error) = written {
@@ -104,11 +102,7 @@ mod tests {
     use crate::catalog::change::Change;
 
     fn commit(sequence: u64) -> Commit {
-        Commit {
-            sequence,
-            at: 7,
-            changes: vec![Change::DropRole { name: format!("R{sequence}") }],
-        }
+        Commit { sequence, at: 7, changes: vec![Change::DropRole { name: format!("R{sequence}") }] }
     }
 
     fn sequences(folder: &Path) -> Result<Vec<u64>, SqlError> {

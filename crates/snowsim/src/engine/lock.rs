@@ -19,7 +19,7 @@ const MOST_WAITERS: usize = 20;
 
 /// All locks of an account.
 #[derive(Debug, Clone, Default)]
-pub struct Locks {
+pub(crate) struct Locks {
     table: Arc<Mutex<HashMap<ObjectId, Entry>>>,
     freed: Arc<Notify>,
 }
@@ -32,7 +32,7 @@ struct Entry {
 
 /// A lock that is held; dropping it frees it.
 #[derive(Debug)]
-pub struct Guard {
+pub(crate) struct Guard {
     locks: Locks,
     object: ObjectId,
 }
@@ -50,7 +50,7 @@ impl Drop for Waiter<'_> {
 
 impl Locks {
     /// Takes a lock for a transaction, waiting at most `timeout`; `None` if it already has it.
-    pub async fn acquire(
+    pub(crate) async fn acquire(
         &self,
         object: ObjectId,
         name: &str,

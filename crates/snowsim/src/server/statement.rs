@@ -218,6 +218,9 @@ async fn run(service: &Service, connection: &Connection, statement: &Statement, 
         Ok(texts) => texts,
         Err(error) => return failed(error),
     };
+    if let Some(id) = result_scan(&order.sql) {
+        return scanned(service, statement, &session, order, id).unwrap_or_else(|| failed(result_gone(id)));
+    }
     if texts.len() == 1 {
         return match one(service, connection, &mut session, &order.sql, order).await {
             Ok(answered) => Answer::Rows(answered),
@@ -238,6 +241,38 @@ async fn run(service: &Service, connection: &Connection, statement: &Statement, 
         }
     }
     Answer::Many { children, current: session.current() }
+}
+
+/// The query id in `SELECT * FROM TABLE(RESULT_SCAN('id'))`, with which some clients fetch what they ran before.
+/// Results live here and not in the engine, so this one form is answered here; others the engine refuses.
+fn result_scan(sql: &str) -> Option<&str> {
+    let mut rest = sql.trim().trim_end_matches(';').trim_end();
+    for word in ["select", "*", "from", "table", "(", "result_scan", "("] {
+        let (head, tail) = rest.split_at_checked(word.len())?;
+        if !head.eq_ignore_ascii_case(word) {
+            return None;
+        }
+        rest = tail.trim_start();
+    }
+    let (id, rest) = rest.strip_prefix('\'')?.split_once('\'')?;
+    let rest = rest.trim_start().strip_prefix(')')?;
+    (rest.trim_start() == ")").then_some(id)
+}
+
+/// The result of an ended statement once more, under a new query id.
+fn scanned(service: &Service, statement: &Statement, session: &Session, order: &Order, id: &str) -> Option<Answer> {
+    let known = service.statements.find(id)?;
+    let answer = known.answer()?;
+    let Answer::Rows(answered) = answer.as_ref() else { return None };
+    service.counts.statement(&order.sql);
+    Some(Answer::Rows(Answered {
+        query_id: statement.id.clone(),
+        statement_type: 0x1000,
+        binds: 0,
+        current: session.current(),
+        parameters: answered.parameters.clone(),
+        result: Arc::clone(&answered.result),
+    }))
 }
 
 /// The statements of a text, if there are as many as the client said.
@@ -300,4 +335,18 @@ async fn one(
 fn number(session: &Session, name: &str) -> Option<u64> {
     let value = session.parameter(name)?;
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_form_of_result_scan_is_known() {
+        assert_eq!(result_scan("select * from table(result_scan('ab-1'))"), Some("ab-1"));
+        assert_eq!(result_scan(" SELECT *\n FROM TABLE ( RESULT_SCAN( 'x' ) ) ;"), Some("x"));
+        assert_eq!(result_scan("select a from table(result_scan('x'))"), None);
+        assert_eq!(result_scan("select * from table(result_scan('x')) where a"), None);
+        assert_eq!(result_scan("select *"), None);
+    }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt64Array};
 
-use super::transaction::Pending;
 use super::Session;
+use super::transaction::Pending;
 use crate::error::SqlError;
 use crate::table::Column;
 use crate::table::deletes::Deletes;
@@ -48,17 +48,10 @@ pub(super) fn new_rows(version: &mut Version, rows: usize) -> UInt64Array {
 
 impl Pending {
     /// The state changed by a statement: new parts, and rows deleted by part index and position.
-    pub(super) fn changed(
-        mut self,
-        mut next: Version,
-        deleted: &[(usize, u32)],
-        fresh: Vec<Arc<Part>>,
-    ) -> Self {
+    pub(super) fn changed(mut self, mut next: Version, deleted: &[(usize, u32)], fresh: Vec<Arc<Part>>) -> Self {
         let mut changed: std::collections::BTreeMap<usize, Deletes> = std::collections::BTreeMap::new();
         for (part, position) in deleted {
-            let deletes = changed
-                .entry(*part)
-                .or_insert_with(|| Deletes::clone(&next.parts[*part].deletes));
+            let deletes = changed.entry(*part).or_insert_with(|| Deletes::clone(&next.parts[*part].deletes));
             deletes.insert(*position);
         }
         for (part, deletes) in changed {

@@ -17,9 +17,7 @@ impl Session {
                 self.alter_table(&table, if_exists, action, statement).await
             }
             Command::CreateStream(create) => self.create_stream(&create),
-            Command::AlterStream { stream, if_exists, comment } => {
-                self.alter_stream(&stream, if_exists, comment)
-            }
+            Command::AlterStream { stream, if_exists, comment } => self.alter_stream(&stream, if_exists, comment),
             Command::CreateView { name, or_replace, if_not_exists, columns, query, comment } => {
                 let name = self.full_name(&name)?;
                 let (role, now) = (self.role().to_owned(), self.engine.now());
@@ -249,9 +247,9 @@ impl Session {
                 }
                 answer::status(&format!("{last} successfully dropped."))
             }
-            Err(error) if if_exists && error.code == "002003" => answer::status(&format!(
-                "Drop statement executed successfully ({last} already dropped)."
-            )),
+            Err(error) if if_exists && error.code == "002003" => {
+                answer::status(&format!("Drop statement executed successfully ({last} already dropped)."))
+            }
             Err(error) => Err(error),
         }
     }
@@ -381,9 +379,16 @@ fn configure(warehouse: &mut Warehouse, options: &[(String, String)]) -> Result<
             "INITIALLY_SUSPENDED" => warehouse.suspended = value.eq_ignore_ascii_case("true"),
             "COMMENT" => warehouse.comment.clone_from(value),
             // These only tune a real warehouse.
-            "AUTO_RESUME" | "WAREHOUSE_TYPE" | "MIN_CLUSTER_COUNT" | "MAX_CLUSTER_COUNT" | "SCALING_POLICY"
-            | "RESOURCE_MONITOR" | "ENABLE_QUERY_ACCELERATION" | "STATEMENT_TIMEOUT_IN_SECONDS"
-            | "MAX_CONCURRENCY_LEVEL" | "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS" => {}
+            "AUTO_RESUME"
+            | "WAREHOUSE_TYPE"
+            | "MIN_CLUSTER_COUNT"
+            | "MAX_CLUSTER_COUNT"
+            | "SCALING_POLICY"
+            | "RESOURCE_MONITOR"
+            | "ENABLE_QUERY_ACCELERATION"
+            | "STATEMENT_TIMEOUT_IN_SECONDS"
+            | "MAX_CONCURRENCY_LEVEL"
+            | "STATEMENT_QUEUED_TIMEOUT_IN_SECONDS" => {}
             other => return Err(SqlError::unexpected(other)),
         }
     }

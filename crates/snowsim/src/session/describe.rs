@@ -24,14 +24,28 @@ impl Session {
             let table = catalog.table(stream.table);
             let stale = table.is_none_or(|table| stream.is_stale(table, self.engine.now()));
             let columns = [
-                ("created_on", CREATED), ("name", SnowType::TEXT), ("database_name", SnowType::TEXT),
-                ("schema_name", SnowType::TEXT), ("owner", SnowType::TEXT), ("comment", SnowType::TEXT),
-                ("table_name", SnowType::TEXT), ("type", SnowType::TEXT), ("stale", SnowType::TEXT), ("mode", SnowType::TEXT),
+                ("created_on", CREATED),
+                ("name", SnowType::TEXT),
+                ("database_name", SnowType::TEXT),
+                ("schema_name", SnowType::TEXT),
+                ("owner", SnowType::TEXT),
+                ("comment", SnowType::TEXT),
+                ("table_name", SnowType::TEXT),
+                ("type", SnowType::TEXT),
+                ("stale", SnowType::TEXT),
+                ("mode", SnowType::TEXT),
             ];
             let base = table.map_or_else(|| stream.table_name.to_string(), |table| table.definition.full_name());
             let row = vec![
-                moment(stream.created), text(&name.name), text(&name.database), text(&name.schema), text(&stream.owner),
-                text(&stream.comment), text(base), text("DELTA"), text(if stale { "true" } else { "false" }),
+                moment(stream.created),
+                text(&name.name),
+                text(&name.database),
+                text(&name.schema),
+                text(&stream.owner),
+                text(&stream.comment),
+                text(base),
+                text("DELTA"),
+                text(if stale { "true" } else { "false" }),
                 text(if stream.append_only { "APPEND_ONLY" } else { "DEFAULT" }),
             ];
             return rows(&columns, vec![row]);
@@ -40,7 +54,17 @@ impl Session {
             return Err(SqlError::unsupported(format!("DESCRIBE {}", kind.word())));
         }
         let columns = [
-            "name", "type", "kind", "null?", "default", "primary key", "unique key", "check", "expression", "comment", "policy name",
+            "name",
+            "type",
+            "kind",
+            "null?",
+            "default",
+            "primary key",
+            "unique key",
+            "check",
+            "expression",
+            "comment",
+            "policy name",
         ]
         .map(|name| (name, SnowType::TEXT));
         let yes = |value: bool| text(if value { "Y" } else { "N" });
@@ -52,16 +76,25 @@ impl Session {
             Object::View(_) => return Err(SqlError::unsupported("DESCRIBE of a view")),
         };
         let definition = &table.ok_or_else(|| SqlError::missing("Table", &name))?.definition;
-        let keyed = |column: &Column| definition.primary_key.as_ref().is_some_and(|key| key.columns.contains(&column.id));
+        let keyed =
+            |column: &Column| definition.primary_key.as_ref().is_some_and(|key| key.columns.contains(&column.id));
         let unique = |column: &Column| definition.unique.iter().any(|key| key.columns.contains(&column.id));
         let mut all: Vec<_> = definition
             .columns
             .iter()
             .map(|column| {
                 vec![
-                    text(&column.name), text(column.ty.to_string()), text("COLUMN"), yes(column.nullable),
-                    column.default.clone().and_then(text), yes(keyed(column)), yes(unique(column)), None, None,
-                    column.comment.clone().and_then(text), None,
+                    text(&column.name),
+                    text(column.ty.to_string()),
+                    text("COLUMN"),
+                    yes(column.nullable),
+                    column.default.clone().and_then(text),
+                    yes(keyed(column)),
+                    yes(unique(column)),
+                    None,
+                    None,
+                    column.comment.clone().and_then(text),
+                    None,
                 ]
             })
             .collect();
@@ -69,8 +102,17 @@ impl Session {
             for field in metadata_fields() {
                 let ty = SnowType::of_field(&field).unwrap_or(SnowType::TEXT);
                 all.push(vec![
-                    text(field.name()), text(ty.to_string()), text("COLUMN"), yes(false), None, yes(false), yes(false),
-                    None, None, None, None,
+                    text(field.name()),
+                    text(ty.to_string()),
+                    text("COLUMN"),
+                    yes(false),
+                    None,
+                    yes(false),
+                    yes(false),
+                    None,
+                    None,
+                    None,
+                    None,
                 ]);
             }
         }
@@ -90,9 +132,9 @@ pub(super) fn type_json(column: &Column) -> String {
             r#"{{"type":"{name}","length":{length},"byteLength":{},"nullable":{nullable},"fixed":false}}"#,
             length.saturating_mul(4).min(crate::types::MAX_TEXT)
         ),
-        SnowType::Binary { length } => format!(
-            r#"{{"type":"{name}","length":{length},"byteLength":{length},"nullable":{nullable},"fixed":true}}"#
-        ),
+        SnowType::Binary { length } => {
+            format!(r#"{{"type":"{name}","length":{length},"byteLength":{length},"nullable":{nullable},"fixed":true}}"#)
+        }
         SnowType::Time { scale }
         | SnowType::TimestampNtz { scale }
         | SnowType::TimestampLtz { scale }

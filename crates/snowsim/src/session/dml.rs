@@ -14,8 +14,8 @@ use arrow_array::types::Decimal128Type;
 use arrow_array::{Array, RecordBatch, UInt64Array};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr, FromTable, Ident, Query, SelectItem, SetExpr,
-    TableFactor, TableWithJoins, Update, UpdateTableFromKind,
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Ident, Query, SelectItem, SetExpr, TableFactor,
+    TableWithJoins, Update, UpdateTableFromKind,
 };
 use futures::TryStreamExt;
 
@@ -70,7 +70,8 @@ impl Session {
         let (mut seen, mut deleted, mut joined) = (HashSet::new(), Vec::new(), 0);
         while let Some(batch) = rows.try_next().await? {
             let addresses = addresses(&batch, 0)?;
-            let first: Vec<bool> = addresses.iter().map(|(part, position, _)| seen.insert((*part, *position))).collect();
+            let first: Vec<bool> =
+                addresses.iter().map(|(part, position, _)| seen.insert((*part, *position))).collect();
             joined += first.iter().filter(|first| !**first).count();
             let batch = arrow_select::filter::filter_record_batch(&batch, &first.clone().into())?;
             let kept = addresses.iter().zip(&first).filter(|(_, first)| **first).map(|(address, _)| address);
@@ -274,10 +275,7 @@ pub(super) fn named(expressions: Vec<Expr>) -> Vec<SelectItem> {
     expressions
         .into_iter()
         .enumerate()
-        .map(|(index, expr)| SelectItem::ExprWithAlias {
-            expr,
-            alias: Ident::with_quote('"', format!("$F{index}")),
-        })
+        .map(|(index, expr)| SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', format!("$F{index}")) })
         .collect()
 }
 

@@ -299,7 +299,9 @@ fn check_width(given: usize, wanted: usize) -> Result<(), SqlError> {
         false => Err(SqlError::new(
             "002057",
             "22000",
-            format!("SQL compilation error:\nInsert value list does not match column list expecting {wanted} but got {given}"),
+            format!(
+                "SQL compilation error:\nInsert value list does not match column list expecting {wanted} but got {given}"
+            ),
         )),
     }
 }
@@ -311,7 +313,8 @@ fn with_defaults(mut source: Query, named: &[usize], columns: &[Column]) -> Resu
             check_width(row.content.len(), named.len())?;
             for (cell, index) in row.content.iter_mut().zip(named) {
                 let column = &columns[*index];
-                let default = matches!(cell, Expr::Identifier(word) if word.value == "DEFAULT" && word.quote_style.is_none());
+                let default =
+                    matches!(cell, Expr::Identifier(word) if word.value == "DEFAULT" && word.quote_style.is_none());
                 let value = match (default, &column.default) {
                     (true, Some(default)) => Cursor::new(default)?.expr()?,
                     (true, None) => Expr::Value(SqlValue::Null.into()),

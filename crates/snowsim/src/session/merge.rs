@@ -13,8 +13,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{Array, BooleanArray, UInt64Array};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Join, JoinConstraint, JoinOperator, Merge, MergeAction,
-    MergeClause, MergeClauseKind, MergeInsertKind, SetExpr, TableWithJoins, Value as SqlValue,
+    BinaryOperator, CaseWhen, Expr, Join, JoinConstraint, JoinOperator, Merge, MergeAction, MergeClause,
+    MergeClauseKind, MergeInsertKind, SetExpr, TableWithJoins, Value as SqlValue,
     helpers::attached_token::AttachedToken,
 };
 use futures::TryStreamExt;
@@ -70,11 +70,7 @@ impl Session {
         read.extend(names_in(&merge.on));
         read.extend(names_in(&merge.clauses));
         let (mut work, pending, columns) = self.prepare(table, &path, &read, statement).await?;
-        let whens = merge
-            .clauses
-            .iter()
-            .map(|clause| when(clause, &alias, &columns))
-            .collect::<Result<Vec<_>, _>>()?;
+        let whens = merge.clauses.iter().map(|clause| when(clause, &alias, &columns)).collect::<Result<Vec<_>, _>>()?;
         let query = query(&alias, merge.source, *merge.on, &whens, &columns)?;
         let mut rows = self.find(query, &pending, &columns, &mut work, statement).await?.rows;
         let mut updates = self.writer(PartKind::Update, &columns);
@@ -108,11 +104,7 @@ impl Session {
                     _ => false,
                 };
                 if repeated {
-                    return Err(SqlError::new(
-                        "100090",
-                        "42P18",
-                        "Duplicate row detected during DML action",
-                    ));
+                    return Err(SqlError::new("100090", "42P18", "Duplicate row detected during DML action"));
                 }
                 if matches!(act, Some(Act::Update | Act::Delete)) {
                     deleted.push((part, position));

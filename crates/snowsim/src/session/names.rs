@@ -36,11 +36,9 @@ impl Session {
                 name: name.clone(),
             }),
             [schema, name] => Ok(Name { database: database()?, schema: schema.clone(), name: name.clone() }),
-            [database, schema, name] => Ok(Name {
-                database: database.clone(),
-                schema: schema.clone(),
-                name: name.clone(),
-            }),
+            [database, schema, name] => {
+                Ok(Name { database: database.clone(), schema: schema.clone(), name: name.clone() })
+            }
             _ => Err(SqlError::unexpected(path.join("."))),
         }
     }
@@ -93,9 +91,7 @@ impl Session {
         privilege: &str,
     ) -> Result<&'c Table, SqlError> {
         match self.object(catalog, path, privilege)? {
-            (name, Object::Table(id)) => {
-                catalog.table(id).ok_or_else(|| SqlError::missing("Object", name))
-            }
+            (name, Object::Table(id)) => catalog.table(id).ok_or_else(|| SqlError::missing("Object", name)),
             (name, other) => Err(SqlError::compilation(format!(
                 "Object found is of type '{}', not specified type 'TABLE': {name}.",
                 other.kind()

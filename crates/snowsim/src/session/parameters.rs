@@ -69,11 +69,7 @@ impl Session {
     }
 
     /// ALTER SESSION.
-    pub(super) fn alter_session(
-        &mut self,
-        set: Vec<(String, String)>,
-        unset: &[String],
-    ) -> Result<Rows, SqlError> {
+    pub(super) fn alter_session(&mut self, set: Vec<(String, String)>, unset: &[String]) -> Result<Rows, SqlError> {
         for (name, value) in &set {
             let utc = ["UTC", "ETC/UTC", "GMT", "ZULU"].contains(&value.to_uppercase().as_str());
             if name == "TIMEZONE" && !utc {

@@ -89,10 +89,7 @@ impl Session {
             None => "NULL".to_owned(),
             Some((value, ty)) => match value {
                 Value::Fixed(..) => value.to_text(9),
-                other => format!(
-                    "CAST('{}' AS {ty})",
-                    other.to_text(9).replace('\\', "\\\\").replace('\'', "''")
-                ),
+                other => format!("CAST('{}' AS {ty})", other.to_text(9).replace('\\', "\\\\").replace('\'', "''")),
             },
         })
     }
@@ -149,12 +146,7 @@ pub(super) fn schema_of(columns: &[ColumnMeta]) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn shape(
-    batch: &RecordBatch,
-    own: &[Field],
-    types: &[SnowType],
-    schema: &SchemaRef,
-) -> Result<RecordBatch, SqlError> {
+fn shape(batch: &RecordBatch, own: &[Field], types: &[SnowType], schema: &SchemaRef) -> Result<RecordBatch, SqlError> {
     let mut arrays = Vec::with_capacity(types.len());
     for ((array, field), ty) in batch.columns().iter().zip(own).zip(types) {
         let (array, from) = canonical(array, field)?;

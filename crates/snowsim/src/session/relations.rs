@@ -12,8 +12,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, TableFactor, TableVersion, Visit,
-    Visitor,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, TableFactor, TableVersion, Visit, Visitor,
 };
 
 use super::{Session, Statement};
@@ -45,7 +44,6 @@ pub(super) struct Planner<'a> {
     pub(super) warehouse: bool,
     relations: Relations,
     generators: u64,
-    sequences: Vec<String>,
     depth: usize,
 }
 
@@ -60,7 +58,6 @@ impl<'a> Planner<'a> {
             warehouse: false,
             relations: Relations::default(),
             generators: 0,
-            sequences: Vec::new(),
             depth: 0,
         }
     }
@@ -69,11 +66,6 @@ impl<'a> Planner<'a> {
     pub(super) fn plan(&mut self, mut query: Query) -> Result<LogicalPlan, SqlError> {
         rewrite(&mut query, self)?;
         self.relations.plan(query)
-    }
-
-    /// Registers a table made by hand.
-    pub(super) fn provide(&mut self, path: &[String], table: Arc<dyn TableProvider>) {
-        self.relations.insert(path, table);
     }
 
     fn version(&self, catalog: &Catalog, table: &Table) -> Result<Arc<Version>, SqlError> {
@@ -90,9 +82,8 @@ impl<'a> Planner<'a> {
             Some(sequence) => Arc::clone(table.version_of_sequence(sequence)),
             None => Arc::clone(table.current()),
         };
-        let from = table
-            .version(stream.offset)
-            .ok_or_else(|| SqlError::internal("a readable stream without its version"))?;
+        let from =
+            table.version(stream.offset).ok_or_else(|| SqlError::internal("a readable stream without its version"))?;
         self.streams.insert(id, upper.number.max(stream.offset));
         Ok(if stream.initial {
             Difference::initial(table, from)
@@ -105,11 +96,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    fn provider(
-        &mut self,
-        path: &Path,
-        version: Option<&TableVersion>,
-    ) -> Result<Arc<dyn TableProvider>, SqlError> {
+    fn provider(&mut self, path: &Path, version: Option<&TableVersion>) -> Result<Arc<dyn TableProvider>, SqlError> {
         let session = self.session;
         let catalog = session.engine.catalog();
         let (name, object) = session.object(&catalog, path, "SELECT")?;
@@ -186,9 +173,10 @@ impl<'a> Planner<'a> {
         self.streams.append(&mut planner.streams);
         if !columns.is_empty() {
             let fields = plan.schema().columns();
-            let renamed = fields.into_iter().zip(&columns).map(|(column, name)| {
-                datafusion::logical_expr::Expr::Column(column).alias(name)
-            });
+            let renamed = fields
+                .into_iter()
+                .zip(&columns)
+                .map(|(column, name)| datafusion::logical_expr::Expr::Column(column).alias(name));
             plan = datafusion::logical_expr::LogicalPlanBuilder::new(plan).project(renamed)?.build()?;
         }
         Ok(Arc::new(ViewTable::new(plan, None)))
@@ -202,7 +190,9 @@ fn argument(expr: &Expr) -> Result<(String, Expr), SqlError> {
     let FunctionArguments::List(list) = &function.args else { return Err(refuse()) };
     match list.args.as_slice() {
         [FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. }] => Ok((name.value.clone(), value.clone())),
-        [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. }] => Ok((name.to_string(), value.clone())),
+        [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. }] => {
+            Ok((name.to_string(), value.clone()))
+        }
         _ => Err(refuse()),
     }
 }
@@ -272,12 +262,6 @@ impl Host for Planner<'_> {
             }
             None => Err(SqlError::compilation(format!("Session variable '${name}' does not exist"))),
         }
-    }
-
-    fn sequence(&mut self) -> String {
-        let key = format!("{}/{}", self.statement.query_id, self.sequences.len());
-        self.sequences.push(key.clone());
-        key
     }
 }
 

@@ -89,12 +89,7 @@ impl Session {
         }
     }
 
-    pub(super) fn alter_stream(
-        &self,
-        path: &Path,
-        if_exists: bool,
-        comment: Option<String>,
-    ) -> Result<Rows, SqlError> {
+    pub(super) fn alter_stream(&self, path: &Path, if_exists: bool, comment: Option<String>) -> Result<Rows, SqlError> {
         let done = self.engine.commit(Vec::new(), |catalog| {
             let mut stream = self.stream_at(catalog, path)?.clone();
             catalog.check_object(self.role(), Object::Stream(stream.id), "OWNERSHIP")?;
@@ -108,12 +103,7 @@ impl Session {
     }
 
     /// The version of a table at a point.
-    pub(super) fn version_at(
-        &self,
-        catalog: &Catalog,
-        table: &Table,
-        point: &Point,
-    ) -> Result<Arc<Version>, SqlError> {
+    pub(super) fn version_at(&self, catalog: &Catalog, table: &Table, point: &Point) -> Result<Arc<Version>, SqlError> {
         let found = match point.kind.as_str() {
             "TIMESTAMP" => {
                 let text = self.literal(&point.value)?;
@@ -167,9 +157,10 @@ impl Session {
                 SqlValue::Number(digits, _) => Ok(digits.clone()),
                 SqlValue::Placeholder(name) => {
                     let name = name.trim_start_matches('$');
-                    let literal = self.variables.get(name).ok_or_else(|| {
-                        SqlError::compilation(format!("Session variable '${name}' does not exist"))
-                    })?;
+                    let literal = self
+                        .variables
+                        .get(name)
+                        .ok_or_else(|| SqlError::compilation(format!("Session variable '${name}' does not exist")))?;
                     self.literal(&Cursor::new(literal)?.expr()?)
                 }
                 other => Err(SqlError::unexpected(other)),
@@ -193,7 +184,9 @@ impl Session {
                     ))),
                 }
             }
-            other => Err(SqlError::compilation(format!("Invalid argument for AT or BEFORE: {other} is not a constant"))),
+            other => {
+                Err(SqlError::compilation(format!("Invalid argument for AT or BEFORE: {other} is not a constant")))
+            }
         }
     }
 }

@@ -68,7 +68,8 @@ impl Session {
     /// The value of a function of the session or the account; `None` if it is none.
     pub(super) fn system_function(&self, name: &str, arguments: &[Expr]) -> Result<Option<Expr>, SqlError> {
         let name = name.to_uppercase();
-        let or_null = |value: &Option<String>| value.as_ref().map_or_else(null, |value| cast(text(value.clone()), "VARCHAR"));
+        let or_null =
+            |value: &Option<String>| value.as_ref().map_or_else(null, |value| cast(text(value.clone()), "VARCHAR"));
         let now = Timestamp::from_nanos(i128::from(self.engine.now()));
         Ok(Some(match name.as_str() {
             "CURRENT_ROLE" => or_null(&self.current.role),
@@ -92,9 +93,7 @@ impl Session {
             }
             "SYSDATE" => cast(text(now.format(9, false)), "TIMESTAMP_NTZ(9)"),
             "CURRENT_DATE" => cast(text(now.format(9, false)), "DATE"),
-            "CURRENT_TIME" | "LOCALTIME" => {
-                cast(cast(text(now.format(9, false)), "TIMESTAMP_NTZ(9)"), "TIME(9)")
-            }
+            "CURRENT_TIME" | "LOCALTIME" => cast(cast(text(now.format(9, false)), "TIMESTAMP_NTZ(9)"), "TIME(9)"),
             "SYSTEM$STREAM_HAS_DATA" => boolean(self.stream_has_data(&argument(&name, arguments)?)?),
             "SYSTEM$STREAM_GET_TABLE_TIMESTAMP" => {
                 let catalog = self.engine.catalog();
@@ -114,9 +113,7 @@ impl Session {
         let path = cursor.path()?;
         cursor.end()?;
         match self.object(catalog, &path, "SELECT")? {
-            (full, Object::Stream(id)) => {
-                catalog.streams.get(&id).ok_or_else(|| SqlError::missing("Stream", full))
-            }
+            (full, Object::Stream(id)) => catalog.streams.get(&id).ok_or_else(|| SqlError::missing("Stream", full)),
             (full, _) => Err(SqlError::missing("Stream", full)),
         }
     }
@@ -187,8 +184,7 @@ pub(super) fn bind_value(bind: &Bind) -> Result<Expr, SqlError> {
     };
     Ok(match bind.ty.to_uppercase().as_str() {
         "FIXED" => {
-            let (_, scale) = crate::types::number::parse(value)
-                .ok_or_else(|| SqlError::bad_value("Numeric", value))?;
+            let (_, scale) = crate::types::number::parse(value).ok_or_else(|| SqlError::bad_value("Numeric", value))?;
             cast(text(value.clone()), format!("NUMBER(38,{scale})"))
         }
         "REAL" => cast(text(value.clone()), "FLOAT"),

@@ -141,10 +141,7 @@ fn alter(
                     return Err(SqlError::new(
                         "002108",
                         "22000",
-                        format!(
-                            "SQL compilation error:\ncannot change column {name} from type {} to {ty}",
-                            column.ty
-                        ),
+                        format!("SQL compilation error:\ncannot change column {name} from type {} to {ty}", column.ty),
                     ));
                 }
                 ColumnChange::SetNotNull => column.nullable = false,
@@ -199,11 +196,7 @@ fn alter(
 }
 
 fn column_mut<'d>(definition: &'d mut Definition, name: &str) -> Result<&'d mut crate::table::Column, SqlError> {
-    definition
-        .columns
-        .iter_mut()
-        .find(|column| column.name == name)
-        .ok_or_else(|| SqlError::invalid_identifier(name))
+    definition.columns.iter_mut().find(|column| column.name == name).ok_or_else(|| SqlError::invalid_identifier(name))
 }
 
 /// Whether every value of a type is one of the other, so that stored rows need no rewriting.

@@ -125,7 +125,7 @@ impl Session {
             let mut changes = replaced(catalog, name, create)?;
             let (definition, clone_of) = match &source {
                 Source::Like(origin) => (self.copied(catalog, origin, &own)?, None),
-                Source::Clone(origin, point) => self.cloned(catalog, origin, point.as_ref(), &own)?,
+                Source::Clone(origin, point) => self.cloned(catalog, origin, point.as_deref(), &own)?,
                 Source::Columns | Source::Query(_) => (own.clone(), None),
             };
             changes.push(Change::CreateTable {
@@ -223,8 +223,7 @@ impl Session {
         self.use_warehouse(statement)?;
         let base = Version::empty(0, 0, &statement.query_id);
         let mut next = base.clone();
-        let (fresh, _) =
-            self.insert_query(query, &definition.columns, &mut next, &mut work, statement).await?;
+        let (fresh, _) = self.insert_query(query, &definition.columns, &mut next, &mut work, statement).await?;
         let base = Arc::new(base);
         let pending = Pending { current: Arc::clone(&base), base, fresh: Vec::new() };
         work.writes.insert(definition.id, pending.changed(next, &[], fresh));

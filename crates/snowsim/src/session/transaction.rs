@@ -153,12 +153,11 @@ impl Session {
         self.engine.commit(fresh, |catalog| {
             check_names(catalog, &changes)?;
             for (table, pending) in &writes {
-                let created = changes.iter().any(|change| {
-                    matches!(change, Change::CreateTable { definition, .. } if definition.id == *table)
-                });
-                let unchanged = catalog
-                    .table(*table)
-                    .is_some_and(|table| table.current().number == pending.base.number);
+                let created = changes
+                    .iter()
+                    .any(|change| matches!(change, Change::CreateTable { definition, .. } if definition.id == *table));
+                let unchanged =
+                    catalog.table(*table).is_some_and(|table| table.current().number == pending.base.number);
                 if !created && !unchanged {
                     return Err(SqlError::new(
                         "090232",

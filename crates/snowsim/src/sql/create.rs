@@ -90,12 +90,7 @@ fn flag(value: &str) -> Result<bool, SqlError> {
     }
 }
 
-fn stream(
-    cursor: &mut Cursor,
-    name: super::Path,
-    or_replace: bool,
-    if_not_exists: bool,
-) -> Result<Command, SqlError> {
+fn stream(cursor: &mut Cursor, name: super::Path, or_replace: bool, if_not_exists: bool) -> Result<Command, SqlError> {
     let mut stream = CreateStream {
         name,
         or_replace,
@@ -155,12 +150,7 @@ fn stream(
     Ok(Command::CreateStream(Box::new(stream)))
 }
 
-fn table(
-    cursor: &mut Cursor,
-    or_replace: bool,
-    mut if_not_exists: bool,
-    kind: TableKind,
-) -> Result<Command, SqlError> {
+fn table(cursor: &mut Cursor, or_replace: bool, mut if_not_exists: bool, kind: TableKind) -> Result<Command, SqlError> {
     let name = cursor.path()?;
     if_not_exists |= cursor.if_not_exists();
     let mut table = CreateTable {
@@ -188,7 +178,7 @@ fn table(
         } else if cursor.take(&["CLONE"]) {
             shaped = true;
             let origin = cursor.path()?;
-            table.source = Source::Clone(origin, cursor.point()?);
+            table.source = Source::Clone(origin, cursor.point()?.map(Box::new));
         } else if cursor.take(&["CLUSTER", "BY"]) {
             cursor.option_value()?;
         } else if cursor.take(&["AS"]) {
@@ -260,10 +250,7 @@ pub(super) enum KeyMark {
 }
 
 /// A column; its type may be missing in front of `AS query`.
-pub(super) fn column(
-    cursor: &mut Cursor,
-    typed: bool,
-) -> Result<(ColumnSpec, Option<KeyMark>), SqlError> {
+pub(super) fn column(cursor: &mut Cursor, typed: bool) -> Result<(ColumnSpec, Option<KeyMark>), SqlError> {
     let name = cursor.name()?;
     let untyped = matches!(cursor.parser.peek_token_ref().token, Token::Comma | Token::RParen);
     let ty = match untyped && typed {

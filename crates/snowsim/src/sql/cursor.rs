@@ -16,19 +16,19 @@ use crate::error::SqlError;
 static DIALECT: SnowflakeDialect = SnowflakeDialect;
 
 /// A statement being read.
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// The parser underneath.
-    pub parser: Parser<'static>,
+    pub(crate) parser: Parser<'static>,
 }
 
 impl Cursor {
     /// Starts at the first word of a statement.
-    pub fn new(sql: &str) -> Result<Self, SqlError> {
-        let tokens = Tokenizer::new(&DIALECT, sql)
-            .tokenize_with_location()
-            .map_err(|error| SqlError::syntax(error))?;
+    pub(crate) fn new(sql: &str) -> Result<Self, SqlError> {
+        let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location().map_err(SqlError::syntax)?;
         let mut placeholders = 0_usize;
         let mut operand = false;
+        // Inside a path into JSON (`v:key.other[0]`) names keep their case.
+        let mut path = false;
         let mut read: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
         for mut token in tokens {
             if matches!(token.token, Token::SemiColon | Token::EOF) {
@@ -38,8 +38,13 @@ impl Cursor {
                 // Snowflake folds unquoted names to upper case; folding every word at once spares
                 // every later reader the question.
                 Token::Word(word) if word.quote_style.is_none() => {
-                    word.value = word.value.to_uppercase();
+                    let inside = read.last().map(|last| &last.token);
+                    path &= matches!(inside, Some(Token::Colon | Token::Period));
+                    if !path {
+                        word.value = word.value.to_uppercase();
+                    }
                 }
+                Token::Colon => path = operand,
                 Token::Placeholder(mark) if mark == "?" => {
                     placeholders += 1;
                     *mark = format!("?{placeholders}");
@@ -64,18 +69,16 @@ impl Cursor {
             }
             read.push(token);
         }
-        Ok(Self {
-            parser: Parser::new(&DIALECT).with_tokens_with_locations(read),
-        })
+        Ok(Self { parser: Parser::new(&DIALECT).with_tokens_with_locations(read) })
     }
 
     /// Whether everything was read.
-    pub fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         matches!(self.parser.peek_token_ref().token, Token::EOF)
     }
 
     /// Refuses what follows, if anything does.
-    pub fn end(&mut self) -> Result<(), SqlError> {
+    pub(crate) fn end(&mut self) -> Result<(), SqlError> {
         match self.at_end() {
             true => Ok(()),
             false => Err(self.unexpected()),
@@ -84,7 +87,7 @@ impl Cursor {
 
     /// The error that names the next word.
     #[must_use]
-    pub fn unexpected(&self) -> SqlError {
+    pub(crate) fn unexpected(&self) -> SqlError {
         let token = self.parser.peek_token_ref();
         let shown = match &token.token {
             Token::EOF => "<EOF>".to_owned(),
@@ -105,12 +108,12 @@ impl Cursor {
     }
 
     /// Whether the next words are these.
-    pub fn peek(&self, words: &[&str]) -> bool {
+    pub(crate) fn peek(&self, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(ahead, word)| self.peek_is(ahead, word))
     }
 
     /// Takes the next words if they are these.
-    pub fn take(&mut self, words: &[&str]) -> bool {
+    pub(crate) fn take(&mut self, words: &[&str]) -> bool {
         let found = self.peek(words);
         if found {
             for _ in words {
@@ -121,12 +124,12 @@ impl Cursor {
     }
 
     /// Takes the next word if it is one of these.
-    pub fn take_any<'w>(&mut self, words: &[&'w str]) -> Option<&'w str> {
+    pub(crate) fn take_any<'w>(&mut self, words: &[&'w str]) -> Option<&'w str> {
         words.iter().copied().find(|word| self.take(&[word]))
     }
 
     /// Takes these words or refuses.
-    pub fn expect(&mut self, words: &[&str]) -> Result<(), SqlError> {
+    pub(crate) fn expect(&mut self, words: &[&str]) -> Result<(), SqlError> {
         match self.take(words) {
             true => Ok(()),
             false => Err(self.unexpected()),
@@ -134,12 +137,12 @@ impl Cursor {
     }
 
     /// Takes a symbol if it comes next.
-    pub fn symbol(&mut self, token: &Token) -> bool {
+    pub(crate) fn symbol(&mut self, token: &Token) -> bool {
         self.parser.consume_token(token)
     }
 
     /// Takes a symbol or refuses.
-    pub fn expect_symbol(&mut self, token: &Token) -> Result<(), SqlError> {
+    pub(crate) fn expect_symbol(&mut self, token: &Token) -> Result<(), SqlError> {
         match self.symbol(token) {
             true => Ok(()),
             false => Err(self.unexpected()),
@@ -147,7 +150,7 @@ impl Cursor {
     }
 
     /// A name of one part.
-    pub fn name(&mut self) -> Result<String, SqlError> {
+    pub(crate) fn name(&mut self) -> Result<String, SqlError> {
         match &self.parser.peek_token_ref().token {
             Token::Word(word) => {
                 let name = word.value.clone();
@@ -159,10 +162,8 @@ impl Cursor {
     }
 
     /// A name of up to three parts.
-    pub fn path(&mut self) -> Result<Path, SqlError> {
-        if self.peek(&["IDENTIFIER"])
-            && self.parser.peek_nth_token_ref(1).token == Token::LParen
-        {
+    pub(crate) fn path(&mut self) -> Result<Path, SqlError> {
+        if self.peek(&["IDENTIFIER"]) && self.parser.peek_nth_token_ref(1).token == Token::LParen {
             self.parser.next_token();
             self.parser.next_token();
             let text = self.text()?;
@@ -185,7 +186,7 @@ impl Cursor {
     }
 
     /// A string literal.
-    pub fn text(&mut self) -> Result<String, SqlError> {
+    pub(crate) fn text(&mut self) -> Result<String, SqlError> {
         match &self.parser.peek_token_ref().token {
             Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => {
                 let text = text.clone();
@@ -202,7 +203,7 @@ impl Cursor {
     }
 
     /// A whole number, perhaps negative.
-    pub fn integer(&mut self) -> Result<i64, SqlError> {
+    pub(crate) fn integer(&mut self) -> Result<i64, SqlError> {
         let negative = self.symbol(&Token::Minus);
         match &self.parser.peek_token_ref().token {
             Token::Number(digits, _) => {
@@ -215,7 +216,7 @@ impl Cursor {
     }
 
     /// `[=] value`: a word, a string, a number or a list in parentheses, as text.
-    pub fn option_value(&mut self) -> Result<String, SqlError> {
+    pub(crate) fn option_value(&mut self) -> Result<String, SqlError> {
         self.symbol(&Token::Eq);
         let token = self.parser.next_token().token;
         match token {
@@ -242,7 +243,7 @@ impl Cursor {
     }
 
     /// `NAME = value` pairs up to the end, commas between them allowed.
-    pub fn options(&mut self) -> Result<Vec<(String, String)>, SqlError> {
+    pub(crate) fn options(&mut self) -> Result<Vec<(String, String)>, SqlError> {
         let mut options = Vec::new();
         while !self.at_end() {
             if self.symbol(&Token::Comma) {
@@ -255,17 +256,17 @@ impl Cursor {
     }
 
     /// IF NOT EXISTS.
-    pub fn if_not_exists(&mut self) -> bool {
+    pub(crate) fn if_not_exists(&mut self) -> bool {
         self.take(&["IF", "NOT", "EXISTS"])
     }
 
     /// IF EXISTS.
-    pub fn if_exists(&mut self) -> bool {
+    pub(crate) fn if_exists(&mut self) -> bool {
         self.take(&["IF", "EXISTS"])
     }
 
     /// `( name, … )`.
-    pub fn names(&mut self) -> Result<Vec<String>, SqlError> {
+    pub(crate) fn names(&mut self) -> Result<Vec<String>, SqlError> {
         self.expect_symbol(&Token::LParen)?;
         let mut names = vec![self.name()?];
         while self.symbol(&Token::Comma) {
@@ -276,7 +277,7 @@ impl Cursor {
     }
 
     /// `AT|BEFORE ( kind => expression )`, if it comes next.
-    pub fn point(&mut self) -> Result<Option<Point>, SqlError> {
+    pub(crate) fn point(&mut self) -> Result<Option<Point>, SqlError> {
         let Some(word) = self.take_any(&["AT", "BEFORE"]) else {
             return Ok(None);
         };
@@ -285,20 +286,16 @@ impl Cursor {
         self.expect_symbol(&Token::RArrow)?;
         let value = self.expr()?;
         self.expect_symbol(&Token::RParen)?;
-        Ok(Some(Point {
-            before: word == "BEFORE",
-            kind,
-            value,
-        }))
+        Ok(Some(Point { before: word == "BEFORE", kind, value }))
     }
 
     /// An expression.
-    pub fn expr(&mut self) -> Result<Expr, SqlError> {
+    pub(crate) fn expr(&mut self) -> Result<Expr, SqlError> {
         self.parser.parse_expr().map_err(SqlError::syntax)
     }
 
     /// A query, parentheses around it allowed.
-    pub fn query(&mut self) -> Result<Box<Query>, SqlError> {
+    pub(crate) fn query(&mut self) -> Result<Box<Query>, SqlError> {
         self.parser.parse_query().map_err(SqlError::syntax)
     }
 }

@@ -11,19 +11,18 @@ use arrow_schema::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
 use crate::error::SqlError;
 use crate::types::SnowType;
-use crate::types::convert::{Builder, OnFailure, canonical, convert, read};
+use crate::types::convert::{Builder, canonical, read};
 use crate::types::value::Value;
 
-pub mod cast;
+pub(crate) mod cast;
 mod digest;
 mod math;
-mod random;
+pub(crate) mod random;
 mod semi;
 mod text;
 mod time;
@@ -35,7 +34,7 @@ type Call = fn(&[Option<Value>], &[SnowType], SnowType) -> Result<Option<Value>,
 
 /// A function of the simulator.
 #[derive(Debug, Clone, Copy)]
-pub struct Builtin {
+pub(crate) struct Builtin {
     name: &'static str,
     arity: (usize, usize),
     volatile: bool,
@@ -63,29 +62,33 @@ impl Builtin {
 
 /// Every builtin.
 fn builtins() -> impl Iterator<Item = &'static Builtin> {
-    [text::FUNCTIONS, math::FUNCTIONS, time::FUNCTIONS, semi::FUNCTIONS, random::FUNCTIONS]
-        .into_iter()
-        .flatten()
+    [text::FUNCTIONS, math::FUNCTIONS, time::FUNCTIONS, semi::FUNCTIONS, random::FUNCTIONS].into_iter().flatten()
 }
 
 /// The simulator's function of a name (lower case), if it has one.
 #[must_use]
-pub fn find(name: &str) -> Option<Arc<ScalarUDF>> {
+pub(crate) fn find(name: &str) -> Option<Arc<ScalarUDF>> {
     if let Some(cast) = cast::find(name) {
         return Some(cast);
+    }
+    if name == random::SEQUENCE {
+        return Some(random::sequence());
     }
     let builtin = builtins().find(|builtin| builtin.name == name)?;
     Some(Arc::new(ScalarUDF::new_from_impl(Function {
         builtin: *builtin,
-        signature: Signature::variadic_any(match builtin.volatile {
-            true => Volatility::Volatile,
-            false => Volatility::Immutable,
-        }),
+        signature: Signature::one_of(
+            vec![TypeSignature::VariadicAny, TypeSignature::Nullary],
+            match builtin.volatile {
+                true => Volatility::Volatile,
+                false => Volatility::Immutable,
+            },
+        ),
     })))
 }
 
 /// Functions of the engine that mean in Snowflake what they mean there.
-pub const ENGINE_FUNCTIONS: [&str; 6] = ["coalesce", "nullif", "greatest", "least", "concat", "concat_ws"];
+pub(crate) const ENGINE_FUNCTIONS: [&str; 6] = ["coalesce", "nullif", "greatest", "least", "concat", "concat_ws"];
 
 #[derive(Debug)]
 struct Function {
@@ -112,9 +115,8 @@ pub(crate) fn types_of(fields: &[FieldRef]) -> Result<Vec<SnowType>, SqlError> {
     fields
         .iter()
         .map(|field| {
-            SnowType::of_field(field).ok_or_else(|| {
-                SqlError::unsupported(format!("an argument of engine type {}", field.data_type()))
-            })
+            SnowType::of_field(field)
+                .ok_or_else(|| SqlError::unsupported(format!("an argument of engine type {}", field.data_type())))
         })
         .collect()
 }
@@ -169,8 +171,8 @@ impl ScalarUDFImpl for Function {
         let columns = columns_of(&args)?;
         let types: Vec<SnowType> = columns.iter().map(|(_, ty)| *ty).collect();
         let to = (self.builtin.result)(&types)?;
-        let constant = !self.builtin.volatile
-            && args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let constant =
+            !self.builtin.volatile && args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let mut builder = Builder::new(to, rows);
         let mut values = Vec::with_capacity(columns.len());
@@ -197,11 +199,6 @@ impl ScalarUDFImpl for Function {
     }
 }
 
-/// Casts a whole argument column (used by functions that work column by column).
-pub(crate) fn cast_column(array: &ArrayRef, from: SnowType, to: SnowType) -> Result<ArrayRef, SqlError> {
-    convert(array, from, to, OnFailure::Fail)
-}
-
 // What most functions need from their arguments.
 
 fn text_of(value: &Option<Value>) -> String {
@@ -211,9 +208,7 @@ fn text_of(value: &Option<Value>) -> String {
 fn integer_of(value: &Option<Value>) -> Result<i64, SqlError> {
     let shown = text_of(value);
     match value.clone().map(|value| value.cast(SnowType::INTEGER)).transpose()?.flatten() {
-        Some(Value::Fixed(number, _)) => {
-            i64::try_from(number).map_err(|_| SqlError::bad_value("Numeric", shown))
-        }
+        Some(Value::Fixed(number, _)) => i64::try_from(number).map_err(|_| SqlError::bad_value("Numeric", shown)),
         _ => Err(SqlError::bad_value("Numeric", shown)),
     }
 }

@@ -54,12 +54,9 @@ fn target(cursor: &mut Cursor) -> Result<GrantTarget, SqlError> {
         };
         cursor.expect(&["IN"])?;
         return match kind(cursor)? {
-            Some(container @ (Kind::Database | Kind::Schema)) => Ok(GrantTarget::All {
-                kind: kind_word,
-                container,
-                name: cursor.path()?,
-                future: word == "FUTURE",
-            }),
+            Some(container @ (Kind::Database | Kind::Schema)) => {
+                Ok(GrantTarget::All { kind: kind_word, container, name: cursor.path()?, future: word == "FUTURE" })
+            }
             _ => Err(cursor.unexpected()),
         };
     }

@@ -19,13 +19,10 @@ use crate::types::convert::OnFailure;
 
 /// Plans binary operators by the types of their sides.
 #[derive(Debug)]
-pub struct Operators;
+pub(crate) struct Operators;
 
 fn cast_to(expr: Expr, ty: SnowType) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(
-        cast::function(OnFailure::Fail),
-        vec![expr, lit(ty.to_string())],
-    ))
+    Expr::ScalarFunction(ScalarFunction::new_udf(cast::function(OnFailure::Fail), vec![expr, lit(ty.to_string())]))
 }
 
 fn call(name: &str, left: Expr, right: Expr) -> Option<Expr> {
@@ -34,10 +31,7 @@ fn call(name: &str, left: Expr, right: Expr) -> Option<Expr> {
 }
 
 fn is_instant(ty: SnowType) -> bool {
-    matches!(
-        ty,
-        SnowType::TimestampNtz { .. } | SnowType::TimestampLtz { .. } | SnowType::TimestampTz { .. }
-    )
+    matches!(ty, SnowType::TimestampNtz { .. } | SnowType::TimestampLtz { .. } | SnowType::TimestampTz { .. })
 }
 
 /// The type both sides of a comparison are brought to, if they must be.
@@ -70,11 +64,7 @@ fn widest(ty: SnowType) -> SnowType {
 }
 
 impl ExprPlanner for Operators {
-    fn plan_binary_op(
-        &self,
-        expr: RawBinaryExpr,
-        schema: &DFSchema,
-    ) -> EngineResult<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> EngineResult<PlannerResult<RawBinaryExpr>> {
         let type_of = |side: &Expr| -> EngineResult<Option<SnowType>> {
             let (_, field) = side.to_field(schema)?;
             Ok(match field.data_type() {

@@ -12,7 +12,7 @@ use super::{Command, Kind, Path, alter, create, grant, show};
 use crate::error::SqlError;
 
 /// Reads one statement.
-pub fn parse(sql: &str) -> Result<Command, SqlError> {
+pub(crate) fn parse(sql: &str) -> Result<Command, SqlError> {
     let mut cursor = Cursor::new(sql)?;
     let command = statement(&mut cursor)?;
     cursor.end()?;
@@ -35,8 +35,8 @@ fn statement(cursor: &mut Cursor) -> Result<Command, SqlError> {
         return dml(cursor);
     }
     let first = [
-        "CREATE", "DROP", "ALTER", "SHOW", "DESCRIBE", "DESC", "USE", "GRANT", "REVOKE", "COMMENT",
-        "TRUNCATE", "BEGIN", "START", "COMMIT", "ROLLBACK", "SET", "UNSET",
+        "CREATE", "DROP", "ALTER", "SHOW", "DESCRIBE", "DESC", "USE", "GRANT", "REVOKE", "COMMENT", "TRUNCATE",
+        "BEGIN", "START", "COMMIT", "ROLLBACK", "SET", "UNSET",
     ];
     match cursor.take_any(&first) {
         Some("CREATE") => create::create(cursor),
@@ -48,9 +48,10 @@ fn statement(cursor: &mut Cursor) -> Result<Command, SqlError> {
             Ok(Command::Describe { kind, name: cursor.path()? })
         }
         Some("USE") => {
-            cursor.take(&["SECONDARY"]).then_some(()).map_or(Ok(()), |()| {
-                Err(SqlError::unsupported("USE SECONDARY ROLES"))
-            })?;
+            cursor
+                .take(&["SECONDARY"])
+                .then_some(())
+                .map_or(Ok(()), |()| Err(SqlError::unsupported("USE SECONDARY ROLES")))?;
             let kind = kind(cursor)?;
             let name = cursor.path()?;
             let by_length = if name.len() == 1 { Kind::Database } else { Kind::Schema };
@@ -128,10 +129,7 @@ pub(super) fn kind(cursor: &mut Cursor) -> Result<Option<Kind>, SqlError> {
         ("ROLE", Kind::Role),
         ("USER", Kind::User),
     ];
-    Ok(words
-        .iter()
-        .find(|(word, _)| cursor.take(&[word]))
-        .map(|(_, kind)| *kind))
+    Ok(words.iter().find(|(word, _)| cursor.take(&[word])).map(|(_, kind)| *kind))
 }
 
 fn drop(cursor: &mut Cursor) -> Result<Command, SqlError> {

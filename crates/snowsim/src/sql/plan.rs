@@ -18,8 +18,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource,
-    WindowUDF, lit,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, lit,
 };
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
@@ -33,7 +32,7 @@ use crate::error::SqlError;
 
 /// Relations of one statement, by the name they were registered under.
 #[derive(Debug)]
-pub struct Relations {
+pub(crate) struct Relations {
     tables: HashMap<String, Arc<dyn TableProvider>>,
     planners: Vec<Arc<dyn ExprPlanner>>,
     options: ConfigOptions,
@@ -47,7 +46,9 @@ impl Default for Relations {
         let windows = SessionStateDefaults::default_window_functions();
         Self {
             tables: HashMap::new(),
-            planners: vec![Arc::new(Operators)],
+            planners: std::iter::once(Arc::new(Operators) as Arc<dyn ExprPlanner>)
+                .chain(SessionStateDefaults::default_expr_planners())
+                .collect(),
             options: ConfigOptions::default(),
             aggregates: aggregates.into_iter().map(|udf| (udf.name().to_owned(), udf)).collect(),
             windows: windows.into_iter().map(|udf| (udf.name().to_owned(), udf)).collect(),
@@ -61,13 +62,13 @@ fn key(parts: &[&str]) -> String {
 
 impl Relations {
     /// Registers a relation under a name.
-    pub fn insert(&mut self, path: &[String], table: Arc<dyn TableProvider>) {
+    pub(crate) fn insert(&mut self, path: &[String], table: Arc<dyn TableProvider>) {
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
         self.tables.insert(key(&parts), table);
     }
 
     /// The logical plan of a rewritten query.
-    pub fn plan(&self, query: Query) -> Result<LogicalPlan, SqlError> {
+    pub(crate) fn plan(&self, query: Query) -> Result<LogicalPlan, SqlError> {
         let options = ParserOptions {
             parse_float_as_decimal: true,
             enable_ident_normalization: false,
@@ -136,11 +137,9 @@ impl ContextProvider for Relations {
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         let name = name.to_lowercase();
         function::find(&name).or_else(|| {
-            ENGINE_FUNCTIONS.contains(&name.as_str()).then(|| {
-                SessionStateDefaults::default_scalar_functions()
-                    .into_iter()
-                    .find(|udf| udf.name() == name)
-            })?
+            ENGINE_FUNCTIONS
+                .contains(&name.as_str())
+                .then(|| SessionStateDefaults::default_scalar_functions().into_iter().find(|udf| udf.name() == name))?
         })
     }
 
@@ -183,7 +182,7 @@ impl ContextProvider for Relations {
 
 /// Answers EXISTS of subqueries that do not look outside themselves before the query is planned:
 /// as a join the engine would hold the whole outer side in memory.
-pub async fn settle_exists(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+pub(crate) async fn settle_exists(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
     let mut subqueries = Vec::new();
     plan.apply_with_subqueries(|node| {
         for expr in node.expressions() {
@@ -229,7 +228,7 @@ pub async fn settle_exists(state: &SessionState, plan: LogicalPlan) -> Result<Lo
 }
 
 /// The physical plan of a logical one.
-pub async fn physical(state: &SessionState, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
+pub(crate) async fn physical(state: &SessionState, plan: LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
     let optimized = state.optimize(&plan)?;
     state
         .query_planner()

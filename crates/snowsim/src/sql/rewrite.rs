@@ -8,18 +8,18 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, JsonPathElem,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, TableFactor, TableVersion, Value,
-    VisitMut, VisitorMut,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, JsonPathElem, ObjectName, ObjectNamePart, Query, Select,
+    SelectItem, TableFactor, TableVersion, Value, VisitMut, VisitorMut,
 };
 
 use super::function::cast::{CAST, TRY_CAST};
+use super::function::random::SEQUENCE;
 use super::{Path, snow_type};
 use crate::error::SqlError;
 
 /// What a query's surroundings know.
-pub trait Host {
+pub(crate) trait Host {
     /// Registers the relation of a name and gives the name to use instead.
     fn relation(&mut self, path: &Path, version: Option<&TableVersion>) -> Result<Path, SqlError>;
     /// Registers a source of that many empty rows.
@@ -30,12 +30,10 @@ pub trait Host {
     fn bind(&self, number: usize) -> Result<Expr, SqlError>;
     /// The value of a session variable.
     fn variable(&self, name: &str) -> Result<Expr, SqlError>;
-    /// A key for a new sequence of this statement.
-    fn sequence(&mut self) -> String;
 }
 
 /// Rewrites a query (or any part of a statement) in place.
-pub fn rewrite<T: VisitMut>(tree: &mut T, host: &mut dyn Host) -> Result<(), SqlError> {
+pub(crate) fn rewrite<T: VisitMut>(tree: &mut T, host: &mut dyn Host) -> Result<(), SqlError> {
     let mut rewriter = Rewriter { host, ctes: Vec::new() };
     match tree.visit(&mut rewriter) {
         ControlFlow::Continue(()) => Ok(()),
@@ -100,17 +98,14 @@ fn name_columns(select: &mut Select) {
 
 /// A call of a function.
 #[must_use]
-pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(crate) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     Expr::Function(Function {
         name: ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', name))]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: arguments
-                .into_iter()
-                .map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)))
-                .collect(),
+            args: arguments.into_iter().map(|expr| FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))).collect(),
             clauses: Vec::new(),
         }),
         filter: None,
@@ -122,25 +117,25 @@ pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 
 /// A text literal.
 #[must_use]
-pub fn text(text: impl Into<String>) -> Expr {
+pub(crate) fn text(text: impl Into<String>) -> Expr {
     Expr::Value(Value::SingleQuotedString(text.into()).into())
 }
 
 /// `CAST(expr AS ty)`.
 #[must_use]
-pub fn cast(expr: Expr, ty: impl std::fmt::Display) -> Expr {
+pub(crate) fn cast(expr: Expr, ty: impl std::fmt::Display) -> Expr {
     call(CAST, vec![expr, text(ty.to_string())])
 }
 
 /// A name as the parser holds it.
 #[must_use]
-pub fn object_name(path: &[String]) -> ObjectName {
+pub(crate) fn object_name(path: &[String]) -> ObjectName {
     let part = |name: &String| ObjectNamePart::Identifier(Ident::with_quote('"', name));
     ObjectName(path.iter().map(part).collect())
 }
 
 /// The parts of a parsed name.
-pub fn path_of(name: &ObjectName) -> Result<Path, SqlError> {
+pub(crate) fn path_of(name: &ObjectName) -> Result<Path, SqlError> {
     name.0
         .iter()
         .map(|part| match part {
@@ -214,6 +209,10 @@ impl Rewriter<'_> {
     /// What must be seen before the arguments are.
     fn before(&mut self, expr: &mut Expr) -> Result<(), SqlError> {
         match expr {
+            // A number with an exponent is a FLOAT.
+            Expr::Value(value) if matches!(&value.value, Value::Number(digits, _) if digits.contains(['e', 'E'])) => {
+                *expr = cast(text(value.to_string()), "FLOAT");
+            }
             Expr::Value(value) => {
                 if let Value::Placeholder(mark) = &value.value {
                     *expr = match mark.strip_prefix('?') {
@@ -342,7 +341,8 @@ impl Rewriter<'_> {
             return Ok(None);
         }
         let mut a = arguments(function)?;
-        let wrong = || SqlError::compilation(format!("wrong number of arguments for function [{}]", name.to_uppercase()));
+        let wrong =
+            || SqlError::compilation(format!("wrong number of arguments for function [{}]", name.to_uppercase()));
         let mut take = |index: usize| a.get_mut(index).map(boxed).ok_or_else(wrong);
         let null = || Expr::Value(Value::Null.into());
         Ok(Some(match name.as_str() {
@@ -392,7 +392,7 @@ impl Rewriter<'_> {
                 }
                 joined
             }
-            "seq1" | "seq2" | "seq4" | "seq8" => call("snow$seq", vec![text(self.host.sequence())]),
+            "seq1" | "seq2" | "seq4" | "seq8" => call(SEQUENCE, Vec::new()),
             "random" | "uuid_string" => return Ok(None),
             _ => match conversion(&name, &mut a)? {
                 Some(cast) => cast,
@@ -487,9 +487,7 @@ fn generator_rows(expr: &Expr) -> Result<u64, SqlError> {
         [FunctionArg::Named { name, arg: FunctionArgExpr::Expr(rows), .. }] if name.value == "ROWCOUNT" => {
             rows.to_string().parse().map_err(|_| refuse())
         }
-        [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(rows), .. }]
-            if name.to_string() == "ROWCOUNT" =>
-        {
+        [FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(rows), .. }] if name.to_string() == "ROWCOUNT" => {
             rows.to_string().parse().map_err(|_| refuse())
         }
         _ => Err(refuse()),

@@ -28,14 +28,14 @@ const KINDS: [&[&str]; 15] = [
 ];
 
 pub(super) fn show(cursor: &mut Cursor) -> Result<Command, SqlError> {
-    let terse = cursor.take(&["TERSE"]);
+    cursor.take(&["TERSE"]);
     let Some(kind) = KINDS.iter().find(|words| cursor.take(words)) else {
         return Err(match cursor.take(&["USERS"]) {
             true => SqlError::unsupported("SHOW USERS"),
             false => cursor.unexpected(),
         });
     };
-    let mut show = Show { what: kind.join(" "), terse, ..Show::default() };
+    let mut show = Show { what: kind.join(" "), ..Show::default() };
     if cursor.take(&["HISTORY"]) {
         return Err(SqlError::unsupported("SHOW … HISTORY"));
     }

@@ -7,7 +7,7 @@
 use crate::error::SqlError;
 
 /// The statements of a text, in order.
-pub fn split(sql: &str) -> Result<Vec<String>, SqlError> {
+pub(crate) fn split(sql: &str) -> Result<Vec<String>, SqlError> {
     let bytes = sql.as_bytes();
     let mut statements = Vec::new();
     let (mut start, mut at, mut meaningful) = (0, 0, false);

@@ -1,27 +1,27 @@
 //! Windows over whole partitions, a stretch of partitions at a time.
 //!
 //! Promises: memory is bounded by one stretch (or the largest partition), where the engine's own
-//! operator would hold the whole input; results are the engine's own window functions'.
+//! operator would hold the whole input; aggregates over whole partitions are worked out for all
+//! partitions of a stretch at once. Results are the engine's own functions'.
 //! Leaves to others: windows with an ORDER BY, which the engine already streams.
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::SchemaRef;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{
-    Transformed, TransformedResult, TreeNode, TreeNodeRecursion,
-};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::window::WindowExpr;
+use datafusion::logical_expr::EmitTo;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::window::{PlainAggregateWindowExpr, WindowExpr};
 use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties,
-    apply_expression_roots,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties, apply_expression_roots,
 };
 use futures::TryStreamExt;
 
@@ -30,14 +30,10 @@ const STRETCH: usize = 65_536;
 
 /// Replaces the engine's whole-input window operator where partitions arrive one after the other.
 #[derive(Debug, Default)]
-pub struct PartitionedWindows;
+pub(crate) struct PartitionedWindows;
 
 impl PhysicalOptimizerRule for PartitionedWindows {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> EngineResult<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
             let Some(window) = node.downcast_ref::<WindowAggExec>() else {
                 return Ok(Transformed::no(node));
@@ -120,9 +116,7 @@ impl ExecutionPlan for PartitionedWindowExec {
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let input = children
-            .pop()
-            .ok_or_else(|| DataFusionError::Internal("a window without input".to_owned()))?;
+        let input = children.pop().ok_or_else(|| DataFusionError::Internal("a window without input".to_owned()))?;
         Ok(Arc::new(Self {
             keys: self.keys.clone(),
             expressions: self.expressions.clone(),
@@ -133,11 +127,7 @@ impl ExecutionPlan for PartitionedWindowExec {
         }))
     }
 
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> EngineResult<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> EngineResult<SendableRecordBatchStream> {
         let stretch = Stretch {
             keys: self.keys.clone(),
             expressions: self.expressions.clone(),
@@ -205,14 +195,51 @@ impl Stretch {
         }
         let batch = batch.slice(0, whole);
         let mut columns = batch.columns().to_vec();
+        let groups: Vec<usize> =
+            ranges.iter().enumerate().flat_map(|(group, range)| std::iter::repeat_n(group, range.len())).collect();
+        let places = UInt64Array::from_iter_values(groups.iter().map(|group| *group as u64));
         for expression in &self.expressions {
-            let pieces = ranges
-                .iter()
-                .map(|range| expression.evaluate(&batch.slice(range.start, range.len())))
-                .collect::<EngineResult<Vec<_>>>()?;
-            let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(AsRef::as_ref).collect();
-            columns.push(arrow_select::concat::concat(&pieces)?);
+            columns.push(match whole_partition(expression) {
+                Some(aggregate) => {
+                    let values = aggregate_groups(aggregate, &batch, &groups, ranges.len())?;
+                    arrow_select::take::take(&values, &places, None)?
+                }
+                None => {
+                    let pieces = ranges
+                        .iter()
+                        .map(|range| expression.evaluate(&batch.slice(range.start, range.len())))
+                        .collect::<EngineResult<Vec<_>>>()?;
+                    let pieces: Vec<&dyn arrow_array::Array> = pieces.iter().map(AsRef::as_ref).collect();
+                    arrow_select::concat::concat(&pieces)?
+                }
+            });
         }
         Ok(Some(RecordBatch::try_new(Arc::clone(&self.schema), columns)?))
     }
+}
+
+/// The aggregate of a window over its whole partition, if it can be worked out for many at once.
+fn whole_partition(expression: &Arc<dyn WindowExpr>) -> Option<&AggregateFunctionExpr> {
+    let aggregate = expression.as_any().downcast_ref::<PlainAggregateWindowExpr>()?.get_aggregate_expr();
+    let frame = expression.get_window_frame();
+    let whole = frame.start_bound.is_unbounded() && frame.end_bound.is_unbounded();
+    let plain = !aggregate.is_distinct() && aggregate.order_bys().is_empty() && expression.order_by().is_empty();
+    (whole && plain && aggregate.groups_accumulator_supported()).then_some(aggregate)
+}
+
+/// One value per group; `groups` tells the group of each row.
+fn aggregate_groups(
+    aggregate: &AggregateFunctionExpr,
+    batch: &RecordBatch,
+    groups: &[usize],
+    total: usize,
+) -> EngineResult<ArrayRef> {
+    let mut accumulator = aggregate.create_groups_accumulator()?;
+    let arguments = aggregate
+        .expressions()
+        .iter()
+        .map(|argument| argument.evaluate(batch)?.into_array(batch.num_rows()))
+        .collect::<EngineResult<Vec<_>>>()?;
+    accumulator.update_batch(&arguments, groups, None, total)?;
+    accumulator.evaluate(EmitTo::All)
 }

@@ -21,17 +21,17 @@ use crate::table::{Column, Table};
 
 /// What a stream (or CHANGES) shows between two points.
 #[derive(Debug, Clone)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The table's current columns.
-    pub columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
     /// Whose row ids these are.
-    pub lineage: ObjectId,
+    pub(crate) lineage: ObjectId,
     /// Rows that are simply new.
-    pub inserted: Vec<(Arc<Part>, Selection)>,
+    pub(crate) inserted: Vec<(Arc<Part>, Selection)>,
     /// Images that are gone.
-    pub removed: Vec<(Arc<Part>, Selection)>,
+    pub(crate) removed: Vec<(Arc<Part>, Selection)>,
     /// Images written anew under old row ids.
-    pub rewritten: Vec<(Arc<Part>, Selection)>,
+    pub(crate) rewritten: Vec<(Arc<Part>, Selection)>,
 }
 
 impl Difference {
@@ -47,16 +47,13 @@ impl Difference {
 
     /// Every row of a version, as inserts: what SHOW_INITIAL_ROWS shows first.
     #[must_use]
-    pub fn initial(table: &Table, version: &Version) -> Self {
-        Self {
-            inserted: version.parts.iter().map(live).collect(),
-            ..Self::empty(table)
-        }
+    pub(crate) fn initial(table: &Table, version: &Version) -> Self {
+        Self { inserted: version.parts.iter().map(live).collect(), ..Self::empty(table) }
     }
 
     /// Every row inserted after `from`, up to and including `to`, as it was inserted.
     #[must_use]
-    pub fn appended(table: &Table, from: u64, to: u64) -> Self {
+    pub(crate) fn appended(table: &Table, from: u64, to: u64) -> Self {
         let inserted = table
             .versions
             .iter()
@@ -64,18 +61,14 @@ impl Difference {
             .flat_map(|version| &version.inserted)
             .map(|part| (Arc::clone(part), Selection::Live(Arc::default())))
             .collect();
-        Self {
-            inserted,
-            ..Self::empty(table)
-        }
+        Self { inserted, ..Self::empty(table) }
     }
 
     /// The net difference of two versions.
     #[must_use]
-    pub fn net(table: &Table, from: &Version, to: &Version) -> Self {
+    pub(crate) fn net(table: &Table, from: &Version, to: &Version) -> Self {
         let mut difference = Self::empty(table);
-        let after: HashMap<u64, &PartView> =
-            to.parts.iter().map(|view| (view.part.meta.id, view)).collect();
+        let after: HashMap<u64, &PartView> = to.parts.iter().map(|view| (view.part.meta.id, view)).collect();
         let mut common = HashMap::new();
         for view in &from.parts {
             match after.get(&view.part.meta.id) {
@@ -103,8 +96,5 @@ impl Difference {
 }
 
 fn live(view: &PartView) -> (Arc<Part>, Selection) {
-    (
-        Arc::clone(&view.part),
-        Selection::Live(Arc::clone(&view.deletes)),
-    )
+    (Arc::clone(&view.part), Selection::Live(Arc::clone(&view.deletes)))
 }

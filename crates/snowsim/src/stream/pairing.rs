@@ -18,19 +18,19 @@ use crate::error::SqlError;
 use crate::types::SnowType;
 
 /// Which side of the difference an image is on: 0 old, 1 new.
-pub const SIDE_COLUMN: &str = "$SIDE";
+pub(crate) const SIDE_COLUMN: &str = "$SIDE";
 /// Name of the column telling INSERT from DELETE.
-pub const ACTION: &str = "METADATA$ACTION";
+pub(crate) const ACTION: &str = "METADATA$ACTION";
 /// Name of the column telling halves of updates.
-pub const IS_UPDATE: &str = "METADATA$ISUPDATE";
+pub(crate) const IS_UPDATE: &str = "METADATA$ISUPDATE";
 /// Name of the row id column.
-pub const ROW_ID: &str = "METADATA$ROW_ID";
+pub(crate) const ROW_ID: &str = "METADATA$ROW_ID";
 
 const SALT: u64 = 0x5f0e_11ed_0b5e_55ed;
 
 /// The three columns streams add.
 #[must_use]
-pub fn metadata_fields() -> [Field; 3] {
+pub(crate) fn metadata_fields() -> [Field; 3] {
     [
         SnowType::TEXT.field(ACTION, false),
         SnowType::Boolean.field(IS_UPDATE, false),
@@ -40,7 +40,7 @@ pub fn metadata_fields() -> [Field; 3] {
 
 /// The row id as streams show it: 40 hex digits that tell nothing of the row's age.
 #[must_use]
-pub fn row_id_text(lineage: u64, row: u64) -> String {
+pub(crate) fn row_id_text(lineage: u64, row: u64) -> String {
     let mut text = String::with_capacity(48);
     let mut state = mix(lineage ^ SALT) ^ row;
     for _ in 0..3 {
@@ -60,24 +60,18 @@ fn mix(value: u64) -> u64 {
 }
 
 /// Appends the METADATA columns to rows that are all plain inserts.
-pub fn as_inserts(
-    columns: Vec<ArrayRef>,
-    rows: &UInt64Array,
-    lineage: u64,
-) -> Vec<ArrayRef> {
+pub(crate) fn as_inserts(columns: Vec<ArrayRef>, rows: &UInt64Array, lineage: u64) -> Vec<ArrayRef> {
     let count = rows.len();
     let mut columns = columns;
     columns.push(Arc::new(StringArray::from(vec!["INSERT"; count])));
     columns.push(Arc::new(BooleanArray::from(vec![false; count])));
-    columns.push(Arc::new(StringArray::from_iter_values(
-        rows.values().iter().map(|row| row_id_text(lineage, *row)),
-    )));
+    columns.push(Arc::new(StringArray::from_iter_values(rows.values().iter().map(|row| row_id_text(lineage, *row)))));
     columns
 }
 
 /// Pairs images as they come.
 #[derive(Debug)]
-pub struct Pairing {
+pub(crate) struct Pairing {
     schema: SchemaRef,
     lineage: u64,
     carried: Option<RecordBatch>,
@@ -87,16 +81,12 @@ impl Pairing {
     /// For images with the table's columns, the row id and the side (in this order), sorted by row
     /// id and side; `schema` is the table's columns and the METADATA columns.
     #[must_use]
-    pub fn new(schema: SchemaRef, lineage: u64) -> Self {
-        Self {
-            schema,
-            lineage,
-            carried: None,
-        }
+    pub(crate) fn new(schema: SchemaRef, lineage: u64) -> Self {
+        Self { schema, lineage, carried: None }
     }
 
     /// The change rows of the next images.
-    pub fn push(&mut self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
         let batch = match self.carried.take() {
             Some(carried) => arrow_select::concat::concat_batches(batch.schema_ref(), [&carried, batch])?,
             None => batch.clone(),
@@ -105,7 +95,7 @@ impl Pairing {
     }
 
     /// The change row of the image left over, if any.
-    pub fn finish(&mut self) -> Result<Option<RecordBatch>, SqlError> {
+    pub(crate) fn finish(&mut self) -> Result<Option<RecordBatch>, SqlError> {
         match self.carried.take() {
             Some(carried) => Ok(Some(self.pair(&carried, true)?)),
             None => Ok(None),

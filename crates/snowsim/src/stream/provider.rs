@@ -27,7 +27,7 @@ use crate::table::scan::{Output, PartReads, row_ids, schema_of};
 
 /// A difference that can be selected from.
 #[derive(Debug)]
-pub struct StreamTable {
+pub(crate) struct StreamTable {
     difference: Arc<Difference>,
     schema: SchemaRef,
 }
@@ -35,15 +35,11 @@ pub struct StreamTable {
 impl StreamTable {
     /// The table of a difference: the table's columns, then the METADATA columns.
     #[must_use]
-    pub fn new(difference: Difference) -> Self {
+    pub(crate) fn new(difference: Difference) -> Self {
         let outputs: Vec<Output> = difference.columns.iter().cloned().map(Output::Column).collect();
-        let mut fields: Vec<Field> =
-            schema_of(&outputs).fields().iter().map(|field| field.as_ref().clone()).collect();
+        let mut fields: Vec<Field> = schema_of(&outputs).fields().iter().map(|field| field.as_ref().clone()).collect();
         fields.extend(metadata_fields());
-        Self {
-            difference: Arc::new(difference),
-            schema: Arc::new(Schema::new(fields)),
-        }
+        Self { difference: Arc::new(difference), schema: Arc::new(Schema::new(fields)) }
     }
 }
 
@@ -64,10 +60,8 @@ impl TableProvider for StreamTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let rows = Arc::new(DifferenceRows {
-            difference: Arc::clone(&self.difference),
-            schema: Arc::clone(&self.schema),
-        });
+        let rows =
+            Arc::new(DifferenceRows { difference: Arc::clone(&self.difference), schema: Arc::clone(&self.schema) });
         Ok(Arc::new(StreamingTableExec::try_new(
             self.schema(),
             vec![rows],
@@ -175,8 +169,7 @@ struct Images {
 impl Images {
     fn new(difference: &Difference, outputs: Vec<Output>) -> Self {
         let plain = schema_of(&outputs);
-        let mut fields: Vec<Field> =
-            plain.fields().iter().map(|field| field.as_ref().clone()).collect();
+        let mut fields: Vec<Field> = plain.fields().iter().map(|field| field.as_ref().clone()).collect();
         fields.push(Field::new(SIDE_COLUMN, DataType::UInt8, false));
         let side = |images: &[(Arc<crate::table::part::Part>, _)]| PartReads {
             schema: Arc::clone(&plain),
@@ -187,10 +180,7 @@ impl Images {
                 })
                 .collect(),
         };
-        Self {
-            sides: [side(&difference.removed), side(&difference.rewritten)],
-            schema: Arc::new(Schema::new(fields)),
-        }
+        Self { sides: [side(&difference.removed), side(&difference.rewritten)], schema: Arc::new(Schema::new(fields)) }
     }
 }
 

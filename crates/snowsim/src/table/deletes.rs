@@ -11,24 +11,24 @@ const CHUNK: usize = WORDS * 64;
 
 /// A set of row positions, copied on write in chunks of 4096 rows.
 #[derive(Debug, Clone, Default)]
-pub struct Deletes {
+pub(crate) struct Deletes {
     chunks: Vec<Option<Arc<[u64; WORDS]>>>,
     count: u64,
 }
 
 /// A run of consecutive positions: first and how many.
-pub type Run = (u32, u32);
+pub(crate) type Run = (u32, u32);
 
 impl Deletes {
     /// How many rows are deleted.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// Whether a row is deleted.
     #[must_use]
-    pub fn contains(&self, position: u32) -> bool {
+    pub(crate) fn contains(&self, position: u32) -> bool {
         let position = position as usize;
         match self.chunks.get(position / CHUNK) {
             Some(Some(words)) => {
@@ -40,7 +40,7 @@ impl Deletes {
     }
 
     /// Deletes a row; false if it was deleted already.
-    pub fn insert(&mut self, position: u32) -> bool {
+    pub(crate) fn insert(&mut self, position: u32) -> bool {
         let position = position as usize;
         let chunk = position / CHUNK;
         if self.chunks.len() <= chunk {
@@ -58,7 +58,7 @@ impl Deletes {
     }
 
     /// Deletes every row of the runs.
-    pub fn extend(&mut self, runs: &[Run]) {
+    pub(crate) fn extend(&mut self, runs: &[Run]) {
         for (first, length) in runs {
             for position in *first..first.saturating_add(*length) {
                 self.insert(position);
@@ -68,7 +68,7 @@ impl Deletes {
 
     /// Rows deleted here and not in `earlier`, as runs in order; `rows` is the part's length.
     #[must_use]
-    pub fn since(&self, earlier: &Self, rows: u32) -> Vec<Run> {
+    pub(crate) fn since(&self, earlier: &Self, rows: u32) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         for (index, words) in self.chunks.iter().enumerate() {
             let Some(words) = words else { continue };

@@ -17,11 +17,11 @@ use crate::error::SqlError;
 use crate::types::SnowType;
 
 /// Name of the row id column inside a part.
-pub const ROW_COLUMN: &str = "$ROW";
+pub(crate) const ROW_COLUMN: &str = "$ROW";
 
 /// Why the rows of a part were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PartKind {
+pub(crate) enum PartKind {
     /// New rows, with ids nobody had before.
     Insert,
     /// New images of rows that keep their ids.
@@ -32,22 +32,22 @@ pub enum PartKind {
 
 /// What is known of one column of a part without reading it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartColumn {
+pub(crate) struct PartColumn {
     /// The column's id.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Its type when the part was written.
-    pub ty: SnowType,
+    pub(crate) ty: SnowType,
     /// Least and greatest unscaled value of a NUMBER column without NULLs, as text (the journal's
     /// JSON has no 128-bit numbers).
-    pub range: Option<(String, String)>,
+    pub(crate) range: Option<(String, String)>,
     /// Whether its values never fall from one row to the next.
-    pub sorted: bool,
+    pub(crate) sorted: bool,
 }
 
 impl PartColumn {
     /// The range as numbers.
     #[must_use]
-    pub fn bounds(&self) -> Option<(i128, i128)> {
+    pub(crate) fn bounds(&self) -> Option<(i128, i128)> {
         let (least, greatest) = self.range.as_ref()?;
         Some((least.parse().ok()?, greatest.parse().ok()?))
     }
@@ -55,22 +55,22 @@ impl PartColumn {
 
 /// A part as the journal describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartMeta {
+pub(crate) struct PartMeta {
     /// Identity, and the file's name.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Rows in the file.
-    pub rows: u32,
+    pub(crate) rows: u32,
     /// Bytes of the file.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Why it was written.
-    pub kind: PartKind,
+    pub(crate) kind: PartKind,
     /// Its columns, in the file's order; the row id comes last and is not listed.
-    pub columns: Vec<PartColumn>,
+    pub(crate) columns: Vec<PartColumn>,
 }
 
 /// The folder of parts.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     folder: PathBuf,
     next: AtomicU64,
     /// Set when the account closes: from then on files stay.
@@ -79,44 +79,37 @@ pub struct Store {
 
 impl Store {
     /// Uses a folder, creating it if missing.
-    pub fn open(folder: &Path) -> Result<Arc<Self>, SqlError> {
+    pub(crate) fn open(folder: &Path) -> Result<Arc<Self>, SqlError> {
         std::fs::create_dir_all(folder)?;
-        Ok(Arc::new(Self {
-            folder: folder.to_owned(),
-            next: AtomicU64::new(1),
-            closing: AtomicBool::new(false),
-        }))
+        Ok(Arc::new(Self { folder: folder.to_owned(), next: AtomicU64::new(1), closing: AtomicBool::new(false) }))
     }
 
     /// A part id nobody has.
-    pub fn reserve(&self) -> u64 {
+    pub(crate) fn reserve(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Makes sure that ids up to and including `id` are not handed out again.
-    pub fn skip(&self, id: u64) {
+    pub(crate) fn skip(&self, id: u64) {
         self.next.fetch_max(id + 1, Ordering::Relaxed);
     }
 
     /// The file of a part.
     #[must_use]
-    pub fn path(&self, id: u64) -> PathBuf {
+    pub(crate) fn path(&self, id: u64) -> PathBuf {
         self.folder.join(format!("{id}.arrow"))
     }
 
     /// From now on dropping a part keeps its file.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
 
     /// Deletes files that belong to none of the given parts (left by a killed process).
-    pub fn sweep(&self, known: &dyn Fn(u64) -> bool) -> Result<(), SqlError> {
+    pub(crate) fn sweep(&self, known: &dyn Fn(u64) -> bool) -> Result<(), SqlError> {
         for entry in std::fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            let id = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .and_then(|stem| stem.parse().ok());
+            let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             if let Some(id) = id {
                 self.skip(id);
             }
@@ -130,52 +123,44 @@ impl Store {
 
 /// A part: its description and its file.
 #[derive(Debug)]
-pub struct Part {
+pub(crate) struct Part {
     /// The description.
-    pub meta: PartMeta,
+    pub(crate) meta: PartMeta,
     store: Arc<Store>,
 }
 
 impl Part {
     /// The part of a description; its file must be in the store's folder by the time it is read.
     #[must_use]
-    pub fn new(meta: PartMeta, store: &Arc<Store>) -> Arc<Self> {
+    pub(crate) fn new(meta: PartMeta, store: &Arc<Store>) -> Arc<Self> {
         store.skip(meta.id);
-        Arc::new(Self {
-            meta,
-            store: Arc::clone(store),
-        })
+        Arc::new(Self { meta, store: Arc::clone(store) })
     }
 
     /// The same part, described anew once its file is whole.
     #[must_use]
-    pub fn described(mut self, meta: PartMeta) -> Arc<Self> {
+    pub(crate) fn described(mut self, meta: PartMeta) -> Arc<Self> {
         self.meta = meta;
         Arc::new(self)
     }
 
     /// Index of a column in the file.
     #[must_use]
-    pub fn column(&self, id: u32) -> Option<(usize, &PartColumn)> {
-        self.meta
-            .columns
-            .iter()
-            .enumerate()
-            .find(|(_, column)| column.id == id)
+    pub(crate) fn column(&self, id: u32) -> Option<(usize, &PartColumn)> {
+        self.meta.columns.iter().enumerate().find(|(_, column)| column.id == id)
     }
 
     /// Index of the row id in the file.
     #[must_use]
-    pub fn row_column(&self) -> usize {
+    pub(crate) fn row_column(&self) -> usize {
         self.meta.columns.len()
     }
 
     /// Reads some columns (file indices, ascending) batch by batch.
-    pub fn read(&self, columns: Vec<usize>) -> Result<FileReader<BufReader<File>>, SqlError> {
+    pub(crate) fn read(&self, columns: Vec<usize>) -> Result<FileReader<BufReader<File>>, SqlError> {
         let path = self.store.path(self.meta.id);
-        let file = File::open(&path).map_err(|error| {
-            SqlError::internal(format!("cannot open part {}: {error}", path.display()))
-        })?;
+        let file = File::open(&path)
+            .map_err(|error| SqlError::internal(format!("cannot open part {}: {error}", path.display())))?;
         Ok(FileReader::try_new(BufReader::new(file), Some(columns))?)
     }
 }

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{
-    ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
-};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, SortOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -33,13 +31,13 @@ use crate::types::convert::{Builder, OnFailure, convert};
 use crate::types::value::Value;
 
 /// Hidden column: index of the row's part in the version.
-pub const PART_COLUMN: &str = "$PART";
+pub(crate) const PART_COLUMN: &str = "$PART";
 /// Hidden column: position of the row in its part.
-pub const POSITION_COLUMN: &str = "$POS";
+pub(crate) const POSITION_COLUMN: &str = "$POS";
 
 /// Which rows of a part to read.
 #[derive(Debug, Clone)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// Those not deleted.
     Live(Arc<Deletes>),
     /// Those deleted in `now` and not yet in `before`.
@@ -56,9 +54,7 @@ impl Selection {
         let positions = (first..).take(rows);
         match self {
             Self::Live(deletes) if deletes.count() == 0 => None,
-            Self::Live(deletes) => {
-                Some(positions.map(|at| Some(!deletes.contains(at))).collect())
-            }
+            Self::Live(deletes) => Some(positions.map(|at| Some(!deletes.contains(at))).collect()),
             Self::DeletedSince { now, before } => {
                 Some(positions.map(|at| Some(now.contains(at) && !before.contains(at))).collect())
             }
@@ -68,7 +64,7 @@ impl Selection {
 
 /// What a column of a read shows.
 #[derive(Debug, Clone)]
-pub enum Output {
+pub(crate) enum Output {
     /// A column of the table.
     Column(Column),
     /// The row id.
@@ -82,7 +78,7 @@ pub enum Output {
 impl Output {
     /// The Arrow field of the column.
     #[must_use]
-    pub fn field(&self) -> Field {
+    pub(crate) fn field(&self) -> Field {
         match self {
             Self::Column(column) => column.ty.field(&column.name, column.nullable),
             Self::Row => Field::new(ROW_COLUMN, DataType::UInt64, false),
@@ -94,12 +90,12 @@ impl Output {
 
 /// The schema of a read.
 #[must_use]
-pub fn schema_of(outputs: &[Output]) -> SchemaRef {
+pub(crate) fn schema_of(outputs: &[Output]) -> SchemaRef {
     Arc::new(Schema::new(outputs.iter().map(Output::field).collect::<Vec<_>>()))
 }
 
 /// Reads the selected rows of one part, batch by batch, with the given columns.
-pub fn read_part(
+pub(crate) fn read_part(
     part: &Arc<Part>,
     selection: Selection,
     outputs: Vec<Output>,
@@ -183,7 +179,7 @@ fn fill(column: &Column, rows: usize) -> Result<ArrayRef, SqlError> {
 }
 
 /// Row ids of a batch's column of that name.
-pub fn row_ids(batch: &RecordBatch, name: &str) -> Result<arrow_array::UInt64Array, SqlError> {
+pub(crate) fn row_ids(batch: &RecordBatch, name: &str) -> Result<arrow_array::UInt64Array, SqlError> {
     batch
         .column_by_name(name)
         .and_then(|column| column.as_primitive_opt::<UInt64Type>())
@@ -193,7 +189,7 @@ pub fn row_ids(batch: &RecordBatch, name: &str) -> Result<arrow_array::UInt64Arr
 
 /// A version of a table, as the query engine sees it.
 #[derive(Debug)]
-pub struct VersionTable {
+pub(crate) struct VersionTable {
     version: Arc<Version>,
     columns: Vec<Column>,
     /// Whether the hidden columns that DML needs are shown after the others.
@@ -204,13 +200,8 @@ pub struct VersionTable {
 impl VersionTable {
     /// A version with the given columns; `addressed` shows each row's part, position and id too.
     #[must_use]
-    pub fn new(version: Arc<Version>, columns: Vec<Column>, addressed: bool) -> Self {
-        let mut table = Self {
-            version,
-            columns,
-            addressed,
-            schema: Arc::new(Schema::empty()),
-        };
+    pub(crate) fn new(version: Arc<Version>, columns: Vec<Column>, addressed: bool) -> Self {
+        let mut table = Self { version, columns, addressed, schema: Arc::new(Schema::empty()) };
         table.schema = schema_of(&table.outputs(0));
         table
     }
@@ -231,8 +222,7 @@ impl VersionTable {
                 let Some((_, stored)) = view.part.column(column.id) else {
                     return false;
                 };
-                let Some((least, greatest)) = stored.bounds().filter(|_| stored.ty == column.ty)
-                else {
+                let Some((least, greatest)) = stored.bounds().filter(|_| stored.ty == column.ty) else {
                     return false;
                 };
                 let follows = stored.sorted && last.is_none_or(|last| last <= least);
@@ -318,10 +308,7 @@ impl TableProvider for VersionTable {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
         Ok(filters
             .iter()
             .map(|filter| match comparison(filter) {
@@ -363,37 +350,27 @@ impl TableProvider for VersionTable {
             // Sorted columns have no NULLs, so both placements of NULLs hold.
             for nulls_first in [false, true] {
                 let options = SortOptions { descending: false, nulls_first };
-                let key = PhysicalSortExpr::new(
-                    Arc::new(expressions::Column::new(&name, place)),
-                    options,
-                );
+                let key = PhysicalSortExpr::new(Arc::new(expressions::Column::new(&name, place)), options);
                 orderings.extend(LexOrdering::new([key]));
             }
         }
         let partition = Arc::new(PartReads { schema: Arc::clone(&schema), reads });
-        Ok(Arc::new(StreamingTableExec::try_new(
-            schema,
-            vec![partition],
-            None,
-            orderings,
-            false,
-            limit,
-        )?))
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![partition], None, orderings, false, limit)?))
     }
 }
 
 /// A list of part reads, one after the other.
 #[derive(Debug)]
-pub struct PartReads {
+pub(crate) struct PartReads {
     /// The schema all of them share.
-    pub schema: SchemaRef,
+    pub(crate) schema: SchemaRef,
     /// Part, rows and columns of each.
-    pub reads: Vec<(Arc<Part>, Selection, Vec<Output>)>,
+    pub(crate) reads: Vec<(Arc<Part>, Selection, Vec<Output>)>,
 }
 
 impl PartReads {
     /// The rows as an iterator; each part is opened when its turn comes.
-    pub fn rows(&self) -> impl Iterator<Item = EngineResult<RecordBatch>> + Send + use<> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = EngineResult<RecordBatch>> + Send + use<> {
         self.reads.clone().into_iter().flat_map(|(part, selection, outputs)| {
             let rows: Box<dyn Iterator<Item = EngineResult<RecordBatch>> + Send> =
                 match read_part(&part, selection, outputs) {

@@ -15,7 +15,7 @@ use crate::error::SqlError;
 
 /// What kind of statement made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// The table's first version.
     Create,
     /// Any DML, or several of one transaction.
@@ -26,67 +26,67 @@ pub enum Operation {
 
 /// A part as one version sees it.
 #[derive(Debug, Clone)]
-pub struct PartView {
+pub(crate) struct PartView {
     /// The rows.
-    pub part: Arc<Part>,
+    pub(crate) part: Arc<Part>,
     /// Those of them that this version does not have.
-    pub deletes: Arc<Deletes>,
+    pub(crate) deletes: Arc<Deletes>,
 }
 
 impl PartView {
     /// Rows this version has of the part.
     #[must_use]
-    pub fn live(&self) -> u64 {
+    pub(crate) fn live(&self) -> u64 {
         u64::from(self.part.meta.rows) - self.deletes.count()
     }
 }
 
 /// One committed (or, inside a transaction, pending) state of a table.
 #[derive(Debug, Clone)]
-pub struct Version {
+pub(crate) struct Version {
     /// 0, 1, 2 … within the table.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The account-wide number of the commit that made it.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// Commit time, nanoseconds since the epoch; strictly increasing over the account's commits.
-    pub at: i64,
+    pub(crate) at: i64,
     /// What made it.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// Query id of the statement that made it.
-    pub statement: String,
+    pub(crate) statement: String,
     /// Its parts, oldest first.
-    pub parts: Vec<PartView>,
+    pub(crate) parts: Vec<PartView>,
     /// Parts of inserted rows that this version brought, also those deleted since.
-    pub inserted: Vec<Arc<Part>>,
+    pub(crate) inserted: Vec<Arc<Part>>,
     /// The id the next inserted row gets.
-    pub next_row: u64,
+    pub(crate) next_row: u64,
     /// How many AUTOINCREMENT values have been handed out.
-    pub next_identity: i64,
+    pub(crate) next_identity: i64,
 }
 
 /// What the journal says of a new version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Delta {
+pub(crate) struct Delta {
     /// What made it.
-    pub operation: Operation,
+    pub(crate) operation: Operation,
     /// Query id of the statement.
-    pub statement: String,
+    pub(crate) statement: String,
     /// New parts, in order.
-    pub added: Vec<PartMeta>,
+    pub(crate) added: Vec<PartMeta>,
     /// Parts that left (all their rows are gone or moved).
-    pub removed: Vec<u64>,
+    pub(crate) removed: Vec<u64>,
     /// Newly deleted rows of parts that stay.
-    pub deleted: Vec<(u64, Vec<Run>)>,
+    pub(crate) deleted: Vec<(u64, Vec<Run>)>,
     /// See [`Version::next_row`].
-    pub next_row: u64,
+    pub(crate) next_row: u64,
     /// See [`Version::next_identity`].
-    pub next_identity: i64,
+    pub(crate) next_identity: i64,
 }
 
 impl Version {
     /// The state before any row.
     #[must_use]
-    pub fn empty(sequence: u64, at: i64, statement: &str) -> Self {
+    pub(crate) fn empty(sequence: u64, at: i64, statement: &str) -> Self {
         Self {
             number: 0,
             sequence,
@@ -102,26 +102,25 @@ impl Version {
 
     /// How many rows it has.
     #[must_use]
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.parts.iter().map(PartView::live).sum()
     }
 
     /// Bytes of its parts on disk.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.parts.iter().map(|view| view.part.meta.bytes).sum()
     }
 
     /// The next version: this one changed by `delta`, whose parts `open` finds by their metadata.
-    pub fn apply(
+    pub(crate) fn apply(
         &self,
         delta: &Delta,
         sequence: u64,
         at: i64,
         open: &mut dyn FnMut(&PartMeta) -> Result<Arc<Part>, SqlError>,
     ) -> Result<Self, SqlError> {
-        let deleted: HashMap<u64, &Vec<Run>> =
-            delta.deleted.iter().map(|(id, runs)| (*id, runs)).collect();
+        let deleted: HashMap<u64, &Vec<Run>> = delta.deleted.iter().map(|(id, runs)| (*id, runs)).collect();
         let mut parts = Vec::with_capacity(self.parts.len() + delta.added.len());
         let mut push = |part: Arc<Part>, deletes: &Arc<Deletes>| {
             let deletes = match deleted.get(&part.meta.id) {
@@ -165,11 +164,9 @@ impl Version {
 impl Delta {
     /// What leads from `base` to `next`.
     #[must_use]
-    pub fn between(base: &Version, next: &Version) -> Self {
-        let before: HashMap<u64, &PartView> =
-            base.parts.iter().map(|view| (view.part.meta.id, view)).collect();
-        let after: HashMap<u64, ()> =
-            next.parts.iter().map(|view| (view.part.meta.id, ())).collect();
+    pub(crate) fn between(base: &Version, next: &Version) -> Self {
+        let before: HashMap<u64, &PartView> = base.parts.iter().map(|view| (view.part.meta.id, view)).collect();
+        let after: HashMap<u64, ()> = next.parts.iter().map(|view| (view.part.meta.id, ())).collect();
         let none = Arc::new(Deletes::default());
         let mut added = Vec::new();
         let mut deleted = Vec::new();
@@ -193,12 +190,7 @@ impl Delta {
             operation: next.operation,
             statement: next.statement.clone(),
             added,
-            removed: base
-                .parts
-                .iter()
-                .map(|view| view.part.meta.id)
-                .filter(|id| !after.contains_key(id))
-                .collect(),
+            removed: base.parts.iter().map(|view| view.part.meta.id).filter(|id| !after.contains_key(id)).collect(),
             deleted,
             next_row: next.next_row,
             next_identity: next.next_identity,
@@ -207,7 +199,7 @@ impl Delta {
 
     /// Whether it changes nothing at all.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.deleted.is_empty()
     }
 }

@@ -20,12 +20,12 @@ use crate::error::SqlError;
 use crate::types::SnowType;
 
 /// Rows of a part at most.
-pub const PART_ROWS: u32 = 262_144;
+pub(crate) const PART_ROWS: u32 = 262_144;
 /// Rows of a batch inside a part.
 const BATCH_ROWS: usize = 8_192;
 
 /// Writes rows of one table into as many parts as they need.
-pub struct PartWriter {
+pub(crate) struct PartWriter {
     store: Arc<Store>,
     kind: PartKind,
     columns: Vec<(u32, SnowType)>,
@@ -55,11 +55,9 @@ struct Tally {
 impl PartWriter {
     /// A writer for rows whose columns have these ids and types, in this order.
     #[must_use]
-    pub fn new(store: &Arc<Store>, kind: PartKind, columns: Vec<(u32, SnowType)>) -> Self {
-        let mut fields: Vec<Field> = columns
-            .iter()
-            .map(|(id, ty)| Field::new(format!("c{id}"), ty.arrow(), true))
-            .collect();
+    pub(crate) fn new(store: &Arc<Store>, kind: PartKind, columns: Vec<(u32, SnowType)>) -> Self {
+        let mut fields: Vec<Field> =
+            columns.iter().map(|(id, ty)| Field::new(format!("c{id}"), ty.arrow(), true)).collect();
         fields.push(Field::new(ROW_COLUMN, DataType::UInt64, false));
         let schema = Arc::new(Schema::new(fields));
         Self {
@@ -74,7 +72,7 @@ impl PartWriter {
     }
 
     /// Appends rows: one canonical array per column, and their row ids.
-    pub fn push(&mut self, mut columns: Vec<ArrayRef>, rows: UInt64Array) -> Result<(), SqlError> {
+    pub(crate) fn push(&mut self, mut columns: Vec<ArrayRef>, rows: UInt64Array) -> Result<(), SqlError> {
         columns.push(Arc::new(rows));
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.pending.push_batch(batch)?;
@@ -104,16 +102,7 @@ impl PartWriter {
 
     fn start(&self) -> Result<OpenPart, SqlError> {
         let id = self.store.reserve();
-        let guard = Part::new(
-            PartMeta {
-                id,
-                rows: 0,
-                bytes: 0,
-                kind: self.kind,
-                columns: Vec::new(),
-            },
-            &self.store,
-        );
+        let guard = Part::new(PartMeta { id, rows: 0, bytes: 0, kind: self.kind, columns: Vec::new() }, &self.store);
         let file = BufWriter::with_capacity(1 << 18, File::create(self.store.path(id))?);
         Ok(OpenPart {
             guard,
@@ -124,12 +113,7 @@ impl PartWriter {
     }
 
     fn end(&mut self, part: OpenPart) -> Result<(), SqlError> {
-        let OpenPart {
-            guard,
-            mut file,
-            rows,
-            tallies,
-        } = part;
+        let OpenPart { guard, mut file, rows, tallies } = part;
         file.finish()?;
         // Flushes the buffer into the file; the file must be whole before the journal names it.
         let file = file.into_inner()?.into_inner().map_err(|error| error.into_error())?;
@@ -148,12 +132,7 @@ impl PartWriter {
                     .map(|(least, greatest)| (least.to_string(), greatest.to_string())),
             })
             .collect();
-        let meta = PartMeta {
-            rows,
-            bytes,
-            columns,
-            ..guard.meta.clone()
-        };
+        let meta = PartMeta { rows, bytes, columns, ..guard.meta.clone() };
         // The guard must not take the file with it: it becomes the part itself.
         let part = match Arc::try_unwrap(guard) {
             Ok(guard) => guard.described(meta),
@@ -164,7 +143,7 @@ impl PartWriter {
     }
 
     /// Writes what is pending and returns the parts.
-    pub fn finish(mut self) -> Result<Vec<Arc<Part>>, SqlError> {
+    pub(crate) fn finish(mut self) -> Result<Vec<Arc<Part>>, SqlError> {
         self.pending.finish_buffered_batch()?;
         while let Some(batch) = self.pending.next_completed_batch() {
             self.write(&batch)?;
@@ -178,12 +157,7 @@ impl PartWriter {
 
 impl Tally {
     fn new(ty: SnowType) -> Self {
-        Self {
-            range: None,
-            last: None,
-            sorted: true,
-            usable: matches!(ty, SnowType::Fixed { .. }),
-        }
+        Self { range: None, last: None, sorted: true, usable: matches!(ty, SnowType::Fixed { .. }) }
     }
 
     fn add(&mut self, column: &ArrayRef) {

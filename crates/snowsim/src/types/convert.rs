@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, LargeStringBuilder, PrimitiveBuilder,
-    StringBuilder,
+    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, LargeStringBuilder, PrimitiveBuilder, StringBuilder,
 };
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Float64Type, Time64NanosecondType};
@@ -32,27 +31,18 @@ pub enum OnFailure {
 
 /// Brings a column of the engine into the canonical representation of its own type.
 pub fn canonical(array: &ArrayRef, field: &Field) -> Result<(ArrayRef, SnowType), SqlError> {
-    let ty = SnowType::of_field(field).ok_or_else(|| {
-        SqlError::unsupported(format!("a value of engine type {}", field.data_type()))
-    })?;
+    let ty = SnowType::of_field(field)
+        .ok_or_else(|| SqlError::unsupported(format!("a value of engine type {}", field.data_type())))?;
     let arrow = ty.arrow();
     if *array.data_type() == arrow {
         return Ok((Arc::clone(array), ty));
     }
-    let options = CastOptions {
-        safe: false,
-        ..CastOptions::default()
-    };
+    let options = CastOptions { safe: false, ..CastOptions::default() };
     Ok((cast_with_options(array, &arrow, &options)?, ty))
 }
 
 /// Casts a canonical column from one type to another.
-pub fn convert(
-    array: &ArrayRef,
-    from: SnowType,
-    to: SnowType,
-    on_failure: OnFailure,
-) -> Result<ArrayRef, SqlError> {
+pub fn convert(array: &ArrayRef, from: SnowType, to: SnowType, on_failure: OnFailure) -> Result<ArrayRef, SqlError> {
     if from == to || array.null_count() == array.len() {
         return Ok(match array.data_type() == &to.arrow() {
             true => Arc::clone(array),
@@ -112,14 +102,12 @@ fn convert_fixed(
     on_failure: OnFailure,
 ) -> Result<ArrayRef, SqlError> {
     let values = array.as_primitive::<Decimal128Type>();
-    let moved = |value: i128| {
-        number::rescale(value, from, scale).filter(|value| number::fits(*value, precision))
-    };
+    let moved = |value: i128| number::rescale(value, from, scale).filter(|value| number::fits(*value, precision));
     let moved: Decimal128Array = match on_failure {
         OnFailure::Null => values.unary_opt(moved),
-        OnFailure::Fail => values.try_unary(|value| {
-            moved(value).ok_or_else(|| out_of_range(&number::format(value, from)))
-        })?,
+        OnFailure::Fail => {
+            values.try_unary(|value| moved(value).ok_or_else(|| out_of_range(&number::format(value, from))))?
+        }
     };
     Ok(Arc::new(moved.with_precision_and_scale(precision, scale)?))
 }
@@ -134,25 +122,22 @@ pub fn read(array: &ArrayRef, row: usize, ty: SnowType) -> Result<Option<Value>,
             .ok_or_else(|| SqlError::internal("a timestamp of the wrong width"))
     };
     Ok(Some(match ty {
-        SnowType::Fixed { scale, .. } => {
-            Value::Fixed(array.as_primitive::<Decimal128Type>().value(row), scale)
-        }
+        SnowType::Fixed { scale, .. } => Value::Fixed(array.as_primitive::<Decimal128Type>().value(row), scale),
         SnowType::Real => Value::Real(array.as_primitive::<Float64Type>().value(row)),
         SnowType::Boolean => Value::Bool(array.as_boolean().value(row)),
         SnowType::Text { .. } => Value::Text(array.as_string::<i32>().value(row).to_owned()),
         SnowType::Binary { .. } => Value::Binary(array.as_binary::<i32>().value(row).to_owned()),
         SnowType::Date => Value::Date(array.as_primitive::<Date32Type>().value(row)),
-        SnowType::Time { .. } => {
-            Value::Time(array.as_primitive::<Time64NanosecondType>().value(row))
-        }
+        SnowType::Time { .. } => Value::Time(array.as_primitive::<Time64NanosecondType>().value(row)),
         SnowType::TimestampNtz { .. } => Value::Ntz(instant()?),
         SnowType::TimestampLtz { .. } => Value::Ltz(instant()?),
         SnowType::TimestampTz { .. } => Value::Tz(instant()?),
         SnowType::Variant | SnowType::Object | SnowType::Array => {
             let text = array.as_string::<i64>().value(row);
-            Value::Json(Json::parse(text).map_err(|detail| {
-                SqlError::new("100069", "22P02", format!("Error parsing JSON: {detail}"))
-            })?)
+            Value::Json(
+                Json::parse(text)
+                    .map_err(|detail| SqlError::new("100069", "22P02", format!("Error parsing JSON: {detail}")))?,
+            )
         }
     }))
 }
@@ -182,18 +167,14 @@ impl Builder {
     #[must_use]
     pub fn new(ty: SnowType, rows: usize) -> Self {
         let column = match ty {
-            SnowType::Fixed { .. } => Column::Fixed(
-                PrimitiveBuilder::with_capacity(rows).with_data_type(ty.arrow()),
-            ),
+            SnowType::Fixed { .. } => Column::Fixed(PrimitiveBuilder::with_capacity(rows).with_data_type(ty.arrow())),
             SnowType::Real => Column::Real(PrimitiveBuilder::with_capacity(rows)),
             SnowType::Boolean => Column::Bool(BooleanBuilder::with_capacity(rows)),
             SnowType::Text { .. } => Column::Text(StringBuilder::with_capacity(rows, rows * 16)),
             SnowType::Binary { .. } => Column::Binary(BinaryBuilder::with_capacity(rows, rows * 16)),
             SnowType::Date => Column::Date(PrimitiveBuilder::with_capacity(rows)),
             SnowType::Time { .. } => Column::Time(PrimitiveBuilder::with_capacity(rows)),
-            SnowType::TimestampNtz { .. }
-            | SnowType::TimestampLtz { .. }
-            | SnowType::TimestampTz { .. } => {
+            SnowType::TimestampNtz { .. } | SnowType::TimestampLtz { .. } | SnowType::TimestampTz { .. } => {
                 let width = match ty.arrow() {
                     DataType::FixedSizeBinary(width) => width,
                     _ => super::timestamp::NTZ_WIDTH,
@@ -231,10 +212,7 @@ impl Builder {
             (Column::Json(column), Some(Value::Json(json))) => column.append_value(json.to_string()),
             (Column::Json(column), None) => column.append_null(),
             (_, Some(value)) => {
-                return Err(SqlError::internal(format!(
-                    "the value {value:?} is not a {}",
-                    self.ty
-                )));
+                return Err(SqlError::internal(format!("the value {value:?} is not a {}", self.ty)));
             }
         }
         Ok(())

@@ -29,11 +29,7 @@ pub enum Json {
 impl Json {
     /// Reads one JSON value; `Err` says what was wrong and where.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut reader = Reader {
-            bytes: text.as_bytes(),
-            text,
-            at: 0,
-        };
+        let mut reader = Reader { bytes: text.as_bytes(), text, at: 0 };
         let value = reader.value(0)?;
         reader.space();
         if reader.at < reader.bytes.len() {
@@ -63,10 +59,7 @@ impl Json {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         match self {
-            Self::Object(members) => members
-                .iter()
-                .find(|(name, _)| name == key)
-                .map(|(_, value)| value),
+            Self::Object(members) => members.iter().find(|(name, _)| name == key).map(|(_, value)| value),
             Self::Array(items) => items.get(key.parse::<usize>().ok()?),
             _ => None,
         }
@@ -163,11 +156,7 @@ impl Reader<'_> {
             Some(b'"') => Ok(Json::Text(self.string()?)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
-                for (word, value) in [
-                    ("null", Json::Null),
-                    ("true", Json::Bool(true)),
-                    ("false", Json::Bool(false)),
-                ] {
+                for (word, value) in [("null", Json::Null), ("true", Json::Bool(true)), ("false", Json::Bool(false))] {
                     if self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
                         self.at += word.len();
                         return Ok(value);
@@ -222,10 +211,7 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<Json, String> {
         let start = self.at;
-        while matches!(
-            self.bytes.get(self.at),
-            Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
-        ) {
+        while matches!(self.bytes.get(self.at), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
         }
         let digits = self.text.get(start..self.at).unwrap_or_default();
@@ -251,10 +237,7 @@ impl Reader<'_> {
             }
         }
         self.at += 1;
-        let quoted = self
-            .text
-            .get(start..self.at)
-            .ok_or_else(|| format!("malformed string at position {start}"))?;
+        let quoted = self.text.get(start..self.at).ok_or_else(|| format!("malformed string at position {start}"))?;
         if escaped || quoted.bytes().any(|byte| byte < 0x20) {
             // Raw control characters are tolerated by Snowflake and not by JSON: escape them first.
             let clean: String = quoted

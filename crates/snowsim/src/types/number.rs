@@ -63,22 +63,14 @@ fn digits_of(text: &str) -> Option<Digits> {
         return None;
     }
     let scale = i64::try_from(fraction.len()).ok()? - exponent;
-    Some(Digits {
-        negative,
-        digits,
-        scale,
-    })
+    Some(Digits { negative, digits, scale })
 }
 
 /// Reads a number's text at a given scale, rounding surplus digits; `None` for other text or a
 /// value beyond 38 digits.
 #[must_use]
 pub fn parse_at_scale(text: &str, scale: i8) -> Option<i128> {
-    let Digits {
-        negative,
-        mut digits,
-        scale: own,
-    } = digits_of(text)?;
+    let Digits { negative, mut digits, scale: own } = digits_of(text)?;
     let surplus = own - i64::from(scale);
     let mut round_up = false;
     if surplus > 0 {

@@ -97,11 +97,7 @@ impl Timestamp {
             }
             _ => return None,
         };
-        Some(Self {
-            seconds,
-            nanos,
-            offset_minutes,
-        })
+        Some(Self { seconds, nanos, offset_minutes })
     }
 
     /// The wall clock at its own offset: days since 1970 and seconds of the day.
@@ -136,23 +132,13 @@ impl Timestamp {
         }
         let (days, rest) = parse_date_prefix(text)?;
         let rest = rest.strip_prefix(['T', 't']).unwrap_or(rest).trim_start();
-        let split = rest
-            .find(['+', '-', 'Z', 'z', ' '])
-            .unwrap_or(rest.len());
+        let split = rest.find(['+', '-', 'Z', 'z', ' ']).unwrap_or(rest.len());
         let (clock, zone) = rest.split_at(split);
-        let (second, nanos) = if clock.is_empty() {
-            (0, 0)
-        } else {
-            parse_time(clock)?
-        };
+        let (second, nanos) = if clock.is_empty() { (0, 0) } else { parse_time(clock)? };
         let zone = zone.trim();
         let offset_minutes = if zone.is_empty() { 0 } else { parse_offset(zone)? };
         Some((
-            Self {
-                seconds: days * DAY + second - i64::from(offset_minutes) * 60,
-                nanos,
-                offset_minutes,
-            },
+            Self { seconds: days * DAY + second - i64::from(offset_minutes) * 60, nanos, offset_minutes },
             !zone.is_empty(),
         ))
     }
@@ -195,8 +181,7 @@ pub fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
@@ -225,12 +210,7 @@ pub fn format_date(days: i64) -> String {
 /// `HH:MI:SS[.F…]` of a second of the day and its nanoseconds, with `scale` fractional digits.
 #[must_use]
 pub fn format_time(second: i64, nanos: u32, scale: u8) -> String {
-    let mut text = format!(
-        "{:02}:{:02}:{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    );
+    let mut text = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
     if scale > 0 {
         let digits = format!("{nanos:09}");
         text.push('.');
@@ -249,9 +229,7 @@ pub fn parse_date(text: &str) -> Option<i64> {
 fn parse_date_prefix(text: &str) -> Option<(i64, &str)> {
     let (year, rest) = text.split_once('-')?;
     let (month, rest) = rest.split_once('-')?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     let (day, rest) = rest.split_at(end);
     let number = |digits: &str, most: usize| {
         let plain = digits.bytes().all(|byte| byte.is_ascii_digit());

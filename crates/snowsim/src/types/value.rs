@@ -43,10 +43,9 @@ impl Value {
         if let Self::Json(json) = self {
             return cast_json(json, to);
         }
-        let shown = self.to_text(9);
-        let cannot = || {
-            SqlError::compilation(format!("invalid type for the cast of '{shown}' to {to}"))
-        };
+        let this = &self;
+        let shown = || this.to_text(9);
+        let cannot = || SqlError::compilation(format!("invalid type for the cast of '{}' to {to}", shown()));
         Ok(Some(match to {
             SnowType::Fixed { precision, scale } => {
                 let digits = match &self {
@@ -61,14 +60,15 @@ impl Value {
                 };
                 match digits.filter(|value| number::fits(*value, precision)) {
                     Some(value) => Self::Fixed(value, scale),
-                    None => return Err(out_of_range(&shown)),
+                    None => return Err(out_of_range(&shown())),
                 }
             }
             SnowType::Real => Self::Real(match &self {
                 Self::Real(value) => *value,
                 Self::Bool(value) => f64::from(u8::from(*value)),
                 Self::Fixed(..) | Self::Text(_) => {
-                    number::parse_real(&shown).ok_or_else(|| SqlError::bad_value("Numeric", &shown))?
+                    let text = shown();
+                    number::parse_real(&text).ok_or_else(|| SqlError::bad_value("Numeric", text))?
                 }
                 _ => return Err(cannot()),
             }),
@@ -86,16 +86,16 @@ impl Value {
             SnowType::Text { length } => {
                 let text = match self {
                     Self::Text(text) => text,
-                    _ => shown,
+                    other => other.to_text(9),
                 };
                 check_length(&text, length)?;
                 Self::Text(text)
             }
             SnowType::Binary { length } => {
-                let bytes = match self {
-                    Self::Binary(bytes) => bytes,
-                    Self::Text(text) => parse_hex(&text)
-                        .ok_or_else(|| SqlError::bad_value("The following string is not a legal hex-encoded", &text))?,
+                let bytes = match &self {
+                    Self::Binary(bytes) => bytes.clone(),
+                    Self::Text(text) => parse_hex(text)
+                        .ok_or_else(|| SqlError::bad_value("The following string is not a legal hex-encoded", text))?,
                     _ => return Err(cannot()),
                 };
                 if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > length {
@@ -123,12 +123,10 @@ impl Value {
             SnowType::Time { scale } => {
                 let nanos = match &self {
                     Self::Time(nanos) => *nanos,
-                    Self::Ntz(at) | Self::Ltz(at) | Self::Tz(at) => {
-                        at.wall().1 * 1_000_000_000 + i64::from(at.nanos)
-                    }
+                    Self::Ntz(at) | Self::Ltz(at) | Self::Tz(at) => at.wall().1 * 1_000_000_000 + i64::from(at.nanos),
                     Self::Text(text) => {
-                        let (second, nanos) = timestamp::parse_time(text)
-                            .ok_or_else(|| SqlError::bad_value("Time", text))?;
+                        let (second, nanos) =
+                            timestamp::parse_time(text).ok_or_else(|| SqlError::bad_value("Time", text))?;
                         second * 1_000_000_000 + i64::from(nanos)
                     }
                     _ => return Err(cannot()),
@@ -137,16 +135,16 @@ impl Value {
                 Self::Time((nanos - nanos % unit).rem_euclid(DAY_NANOS))
             }
             SnowType::TimestampNtz { scale } => {
-                let (at, _) = self.instant().ok_or_else(|| bad_instant(&shown, &self))?;
+                let (at, _) = self.instant().ok_or_else(|| bad_instant(&shown(), this))?;
                 let seconds = at.seconds + i64::from(at.offset_minutes) * 60;
                 Self::Ntz(Timestamp { seconds, offset_minutes: 0, ..at }.truncate(scale))
             }
             SnowType::TimestampLtz { scale } => {
-                let (at, _) = self.instant().ok_or_else(|| bad_instant(&shown, &self))?;
+                let (at, _) = self.instant().ok_or_else(|| bad_instant(&shown(), this))?;
                 Self::Ltz(Timestamp { offset_minutes: 0, ..at }.truncate(scale))
             }
             SnowType::TimestampTz { scale } => {
-                let (at, _) = self.instant().ok_or_else(|| bad_instant(&shown, &self))?;
+                let (at, _) = self.instant().ok_or_else(|| bad_instant(&shown(), this))?;
                 Self::Tz(at.truncate(scale))
             }
             SnowType::Variant => Self::Json(self.into_json()),
@@ -160,14 +158,9 @@ impl Value {
         match self {
             Self::Ntz(at) | Self::Ltz(at) => Some((*at, false)),
             Self::Tz(at) => Some((*at, true)),
-            Self::Date(days) => Some((
-                Timestamp {
-                    seconds: i64::from(*days) * 86_400,
-                    nanos: 0,
-                    offset_minutes: 0,
-                },
-                false,
-            )),
+            Self::Date(days) => {
+                Some((Timestamp { seconds: i64::from(*days) * 86_400, nanos: 0, offset_minutes: 0 }, false))
+            }
             Self::Text(text) => Timestamp::parse(text),
             Self::Fixed(value, scale) => {
                 let nanos = number::rescale(*value, *scale, 9)?;
@@ -220,13 +213,7 @@ impl Value {
 }
 
 fn cast_json(json: Json, to: SnowType) -> Result<Option<Value>, SqlError> {
-    let fail = |json: &Json| {
-        SqlError::new(
-            "100071",
-            "22000",
-            format!("Failed to cast variant value {json} to {to}"),
-        )
-    };
+    let fail = |json: &Json| SqlError::new("100071", "22000", format!("Failed to cast variant value {json} to {to}"));
     match (to, json) {
         (SnowType::Variant, json) => Ok(Some(Value::Json(json))),
         (SnowType::Object, json @ Json::Object(_)) => Ok(Some(Value::Json(json))),
@@ -258,11 +245,7 @@ fn bad_instant(shown: &str, value: &Value) -> SqlError {
 /// 100039: a number with more digits than its type holds.
 #[must_use]
 pub fn out_of_range(shown: &str) -> SqlError {
-    SqlError::new(
-        "100039",
-        "22003",
-        format!("Numeric value '{shown}' is out of range"),
-    )
+    SqlError::new("100039", "22003", format!("Numeric value '{shown}' is out of range"))
 }
 
 fn check_length(text: &str, length: u64) -> Result<(), SqlError> {
@@ -271,11 +254,7 @@ fn check_length(text: &str, length: u64) -> Result<(), SqlError> {
         && u64::try_from(text.chars().count()).unwrap_or(u64::MAX) > length
     {
         let shown: String = text.chars().take(40).collect();
-        return Err(SqlError::new(
-            "100078",
-            "22000",
-            format!("String '{shown}' is too long and would be truncated"),
-        ));
+        return Err(SqlError::new("100078", "22000", format!("String '{shown}' is too long and would be truncated")));
     }
     Ok(())
 }
@@ -300,8 +279,5 @@ pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    digits
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
-        .collect()
+    digits.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }

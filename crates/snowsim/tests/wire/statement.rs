@@ -83,7 +83,11 @@ async fn an_asynchronous_statement_is_answered_at_once() {
     let client = Client::at_work(&running).await;
     let reply = client.post(&query_path("a"), &json!({ "sqlText": "SELECT 7", "asyncExec": true })).await;
     assert_eq!((&reply["code"], &reply["success"]), (&json!("333334"), &json!(true)));
+    let id = reply["data"]["queryId"].as_str().unwrap().to_owned();
     assert_eq!(follow(&client, reply).await["data"]["rowset"], json!([["7"]]));
+    assert_eq!(client.rows(&format!("select * from table(result_scan('{id}'))")).await, json!([["7"]]));
+    let unknown = client.query("select * from table(result_scan('nobody'))").await;
+    assert_eq!(unknown["code"], "000612");
     assert_eq!(client.get("/queries/nobody/result").await["code"], "000612");
 }
 

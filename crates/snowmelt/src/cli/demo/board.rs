@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::event::Event;
 use super::shop::TABLES;
 
-/// Events shown as they arrive.
+/// Events shown.
 pub(super) const LATEST: usize = 8;
 /// Lags the current lag is the median of.
 const RECENT: usize = 200;
@@ -47,7 +47,7 @@ pub(super) struct Figures {
     pub(super) rollbacks: u64,
     /// By table, in the order of [`TABLES`].
     pub(super) tables: [TableFigures; TABLES.len()],
-    /// The newest events, newest last, each with its table's index.
+    /// Some of the newest events, newest last, each with its table's index.
     pub(super) latest: VecDeque<(usize, Event)>,
 }
 
@@ -131,7 +131,13 @@ impl Figures {
                 table.lag.add(lag);
             }
         }
-        if self.latest.len() == LATEST {
+        // Of a statement over many rows two events are enough to see, and leave room for what else arrives.
+        let alike = |(table, other): &(usize, Event)| {
+            (*table, other.op, other.place.batch) == (index, event.op, event.place.batch)
+        };
+        if self.latest.iter().rev().take(2).filter(|shown| alike(shown)).count() == 2 {
+            self.latest.pop_back();
+        } else if self.latest.len() == LATEST {
             self.latest.pop_front();
         }
         self.latest.push_back((index, event.clone()));
@@ -141,6 +147,7 @@ impl Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::demo::event::{Op, Place};
 
     #[test]
     fn percentiles_are_those_of_all_tables_together() {
@@ -153,6 +160,25 @@ mod tests {
         }
         assert_eq!(percentile([Lag::default()].iter(), 50), None);
         assert_eq!(lags[1].now(), Some(76));
+    }
+
+    #[test]
+    fn a_large_statement_does_not_crowd_out_what_else_arrives() {
+        let event = |op, row| Event {
+            op,
+            key: "1".into(),
+            place: Place { generation: 1, batch: 1, row },
+            before: None,
+            after: None,
+        };
+        let mut figures = Figures::default();
+        (1..=100).for_each(|row| figures.arrived(0, &event(Op::Create, row), None));
+        figures.arrived(0, &event(Op::Delete, 101), None);
+        (1..=100).for_each(|row| figures.arrived(1, &event(Op::Create, row), None));
+        let shown: Vec<(usize, u64)> = figures.latest.iter().map(|(table, event)| (*table, event.place.row)).collect();
+        assert_eq!(shown, [(0, 1), (0, 100), (0, 101), (1, 1), (1, 100)]);
+        (0..20).for_each(|row| figures.arrived(row % 2, &event(Op::Update, 1), None));
+        assert_eq!(figures.latest.len(), LATEST);
     }
 
     #[test]

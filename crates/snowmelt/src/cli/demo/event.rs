@@ -160,7 +160,8 @@ mod tests {
     use crate::cli::demo::shop::ORDERS;
 
     const KEY: &[u8] = br#"{"ID":"a"}"#;
-    const ROW: &str = r#"{"ID":"a","CUSTOMER_ID":7,"AMOUNT":"12.50","STATUS":null,"PLACED_AT":"2026-01-01T00:00:00+02:00"}"#;
+    const ROW: &str =
+        r#"{"ID":"a","CUSTOMER_ID":7,"AMOUNT":"12.50","STATUS":null,"PLACED_AT":"2026-01-01T00:00:00+02:00"}"#;
 
     fn value(before: &str, after: &str, op: &str) -> String {
         format!(
@@ -170,7 +171,8 @@ mod tests {
 
     #[test]
     fn an_event_keeps_the_text_of_its_cells() {
-        let Ok(Record::Event(event)) = Record::read(&ORDERS, Some(KEY), Some(value("null", ROW, "c").as_bytes())) else {
+        let Ok(Record::Event(event)) = Record::read(&ORDERS, Some(KEY), Some(value("null", ROW, "c").as_bytes()))
+        else {
             panic!("no event")
         };
         assert_eq!((event.op, &*event.key), (Op::Create, "a"));

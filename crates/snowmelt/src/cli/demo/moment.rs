@@ -7,7 +7,8 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const SECOND: i128 = 1_000_000_000;
+/// Nanoseconds.
+pub(super) const SECOND: i128 = 1_000_000_000;
 const DAY: i128 = 86_400 * SECOND;
 
 /// A wall clock, and how far east of UTC it stands if that is known.
@@ -88,10 +89,8 @@ fn minutes(count: i32) -> i128 {
 
 /// Exactly `N` unsigned numbers between separators.
 fn numbers<const N: usize>(text: &str, separator: char) -> Option<[i64; N]> {
-    let parts: Vec<i64> = text
-        .split(separator)
-        .map(|part| part.parse::<u32>().ok().map(i64::from))
-        .collect::<Option<_>>()?;
+    let parts: Vec<i64> =
+        text.split(separator).map(|part| part.parse::<u32>().ok().map(i64::from)).collect::<Option<_>>()?;
     parts.try_into().ok()
 }
 
@@ -135,7 +134,9 @@ mod tests {
         ] {
             assert_eq!(Moment::parse(text), Some(Moment { wall, east }), "{text}");
         }
-        for text in ["", "now", "2024-01-01", "2024-13-01T00:00:00", "2024-01-01T00:00", "2024-01-01T00:00:00.1234567890"] {
+        for text in
+            ["", "now", "2024-01-01", "2024-13-01T00:00:00", "2024-01-01T00:00", "2024-01-01T00:00:00.1234567890"]
+        {
             assert_eq!(Moment::parse(text), None, "{text}");
         }
     }

@@ -62,8 +62,7 @@ impl Line {
         let (mut room, cut) = if length > width { (width.saturating_sub(1), true) } else { (width, false) };
         let mut out = String::new();
         for (paint, text) in &self.0 {
-            let piece: String =
-                text.chars().take(room).map(|c| if c.is_control() { '·' } else { c }).collect();
+            let piece: String = text.chars().take(room).map(|c| if c.is_control() { '·' } else { c }).collect();
             room -= piece.chars().count();
             if piece.is_empty() {
                 continue;

@@ -18,7 +18,11 @@ use crate::status::Status;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Waits until everything has left. `missing` says at any time what it is waiting for.
-pub(super) async fn everything_left(session: &Arc<Session>, status: &Status, missing: &mut String) -> Result<(), SourceError> {
+pub(super) async fn everything_left(
+    session: &Arc<Session>,
+    status: &Status,
+    missing: &mut String,
+) -> Result<(), SourceError> {
     loop {
         match waiting_for(session, status).await? {
             None => return Ok(()),

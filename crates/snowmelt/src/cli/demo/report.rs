@@ -68,7 +68,13 @@ pub(super) struct Counted {
 
 impl Report {
     /// Puts together what was found and counted.
-    pub(super) fn new(seed: u64, took: std::time::Duration, figures: &Figures, counted: Counted, findings: Findings) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        took: std::time::Duration,
+        figures: &Figures,
+        counted: Counted,
+        findings: Findings,
+    ) -> Self {
         let lags = figures.tables.iter().map(|table| &table.lag);
         let millis = took.as_millis().max(1);
         Self {
@@ -106,7 +112,9 @@ impl Report {
         let say = |text: String| Line::of(Paint::Plain, text);
         if self.ok {
             let rows = thousands(self.table_rows);
-            lines.push(say(format!("  Folded by key, Kafka and the tables are equal in all {rows} rows, and every event's")));
+            lines.push(say(format!(
+                "  Folded by key, Kafka and the tables are equal in all {rows} rows, and every event's"
+            )));
             lines.push(say("  `before` is the row its key had.".to_owned()));
         }
         lines.extend(self.offences.iter().map(|offence| Line::of(Paint::Red, format!("  {offence}"))));
@@ -123,12 +131,21 @@ impl Report {
             ),
         ));
         if let (Some(half), Some(most)) = (self.lag_ms_p50, self.lag_ms_p99) {
-            let text = format!("{} ms from statement to consumer for half of them, {} ms for 99 %", thousands(half), thousands(most));
+            let text = format!(
+                "{} ms from statement to consumer for half of them, {} ms for 99 %",
+                thousands(half),
+                thousands(most)
+            );
             lines.push(figure("lag", text));
         }
         lines.push(figure(
             "written",
-            format!("{} rows by {} statements, seed {}", thousands(self.changes), thousands(self.statements), self.seed),
+            format!(
+                "{} rows by {} statements, seed {}",
+                thousands(self.changes),
+                thousands(self.statements),
+                self.seed
+            ),
         ));
         lines.push(figure(
             "Snowflake",
@@ -144,9 +161,7 @@ impl Report {
 
 /// Where to go from here.
 pub(super) fn next_steps() -> Vec<Line> {
-    let step = |command: &str, text: &str| {
-        Line::of(Paint::Bold, format!("  {command:<20} ")).and(Paint::Plain, text)
-    };
+    let step = |command: &str, text: &str| Line::of(Paint::Bold, format!("  {command:<20} ")).and(Paint::Plain, text);
     vec![
         Line::default(),
         Line::of(Paint::Plain, "Next"),
@@ -174,15 +189,18 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567"), (100_000, "100,000")] {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567"), (100_000, "100,000")]
+        {
             assert_eq!(thousands(number), text);
         }
     }
 
     #[test]
     fn the_verdict_is_the_first_thing_said_and_offences_are_named() {
-        let findings = Findings { events: 5, rows: 2, lost: 1, repeated: 2, offences: vec!["ORDERS a is gone".to_owned()] };
-        let report = Report::new(1, std::time::Duration::from_secs(2), &Figures::default(), Counted::default(), findings);
+        let findings =
+            Findings { events: 5, rows: 2, lost: 1, repeated: 2, offences: vec!["ORDERS a is gone".to_owned()] };
+        let report =
+            Report::new(1, std::time::Duration::from_secs(2), &Figures::default(), Counted::default(), findings);
         assert!(!report.ok);
         let text: Vec<String> = report.lines().iter().map(Line::text).collect();
         assert_eq!(text[1], "lost 1 · repeated 2");

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::event::Image;
-use super::moment::Moment;
+use super::moment::{Moment, SECOND};
 use crate::source::SourceError;
 use crate::source::session::Session;
 
@@ -25,9 +25,9 @@ pub(super) const WAREHOUSE: &str = "DEMO";
 pub(super) enum Form {
     /// The same text on both sides.
     Text,
-    /// TIMESTAMP_NTZ: nanoseconds the wall clock shows.
+    /// TIMESTAMP_NTZ: seconds and nanoseconds the wall clock shows.
     Wall,
-    /// TIMESTAMP_TZ: nanoseconds the wall clock shows, and the instant.
+    /// TIMESTAMP_TZ: seconds the wall clock shows, then seconds and nanoseconds of the instant.
     Zoned,
 }
 
@@ -114,17 +114,24 @@ impl Table {
     }
 
     /// The table's rows by key, in the form that [`Table::comparable`] gives to events.
-    pub(super) async fn rows(&self, session: &Arc<Session>) -> Result<HashMap<String, Vec<Option<String>>>, SourceError> {
+    pub(super) async fn rows(
+        &self,
+        session: &Arc<Session>,
+    ) -> Result<HashMap<String, Vec<Option<String>>>, SourceError> {
         let columns: Vec<String> = self
             .columns
             .iter()
             .map(|column| {
                 let name = column.name;
-                let nanos = |of: &str| format!("DATE_PART(EPOCH_NANOSECOND, {of})::VARCHAR");
+                let seconds = |of: &str| format!("DATE_PART(EPOCH_SECOND, {of})::VARCHAR");
+                let nanos = format!("'.' || DATE_PART(NANOSECOND, {name})::VARCHAR");
                 match column.form {
                     Form::Text => format!("{name}::VARCHAR"),
-                    Form::Wall => nanos(name),
-                    Form::Zoned => format!("{} || ' ' || {}", nanos(&format!("{name}::TIMESTAMP_NTZ(9)")), nanos(name)),
+                    Form::Wall => format!("{} || {nanos}", seconds(name)),
+                    Form::Zoned => {
+                        let wall = seconds(&format!("{name}::TIMESTAMP_NTZ(9)"));
+                        format!("{wall} || ' ' || {} || {nanos}", seconds(name))
+                    }
                 }
             })
             .collect();
@@ -144,9 +151,15 @@ impl Table {
         let cell = |(column, cell): (&Column, &Option<Box<str>>)| {
             let text = cell.as_deref()?;
             let moment = Moment::parse(text);
+            let (seconds, nanos) = (|of: i128| of.div_euclid(SECOND), |of: i128| of.rem_euclid(SECOND));
             Some(match (column.form, moment) {
-                (Form::Wall, Some(moment)) if moment.east.is_none() => moment.wall.to_string(),
-                (Form::Zoned, Some(moment)) if moment.east.is_some() => format!("{} {}", moment.wall, moment.instant()),
+                (Form::Wall, Some(moment)) if moment.east.is_none() => {
+                    format!("{}.{}", seconds(moment.wall), nanos(moment.wall))
+                }
+                (Form::Zoned, Some(moment)) if moment.east.is_some() => {
+                    let instant = moment.instant();
+                    format!("{} {}.{}", seconds(moment.wall), seconds(instant), nanos(instant))
+                }
                 // What cannot be read is compared as it is, and then differs.
                 _ => text.to_owned(),
             })

@@ -51,7 +51,8 @@ impl Stage {
         };
         let text = configuration(&name, &snowflake.url(), &servers);
         let env = |variable: &str| (variable == "DEMO_PASSWORD").then(|| PASSWORD.to_owned());
-        let config = Config::parse(&text, "demo.toml", &env).map_err(|problems| StageError::Options(problems.to_string()))?;
+        let config =
+            Config::parse(&text, "demo.toml", &env).map_err(|problems| StageError::Options(problems.to_string()))?;
         Ok(Self { snowflake, embedded, config })
     }
 }

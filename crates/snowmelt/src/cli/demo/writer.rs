@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
@@ -100,7 +100,8 @@ impl Writer {
             let due = started + allowance + Duration::from_secs_f64(changes as f64 / f64::from(self.rate));
             // What could not be done in time is not made up for by haste.
             allowance += Instant::now().saturating_duration_since(due);
-            let _ = stop.run_until_cancelled(tokio::time::sleep_until(due)).await;
+            // Either end of the wait is looked at by the loop.
+            let _ = timeout_at(due, stop.cancelled()).await;
         }
         Ok(())
     }

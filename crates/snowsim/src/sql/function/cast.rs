@@ -8,8 +8,7 @@ use arrow_schema::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::error::SqlError;
@@ -17,9 +16,9 @@ use crate::types::SnowType;
 use crate::types::convert::{OnFailure, canonical, convert};
 
 /// The engine's name of CAST.
-pub const CAST: &str = "snow$cast";
+pub(crate) const CAST: &str = "snow$cast";
 /// The engine's name of TRY_CAST.
-pub const TRY_CAST: &str = "snow$try_cast";
+pub(crate) const TRY_CAST: &str = "snow$try_cast";
 
 /// One of the two, by name.
 pub(super) fn find(name: &str) -> Option<Arc<ScalarUDF>> {
@@ -33,7 +32,7 @@ pub(super) fn find(name: &str) -> Option<Arc<ScalarUDF>> {
 
 /// CAST or TRY_CAST as a function of the engine.
 #[must_use]
-pub fn function(on_failure: OnFailure) -> Arc<ScalarUDF> {
+pub(crate) fn function(on_failure: OnFailure) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(Cast {
         try_cast: on_failure == OnFailure::Null,
         signature: Signature::variadic_any(Volatility::Immutable),
@@ -70,10 +69,7 @@ impl ScalarUDFImpl for Cast {
         let to = target(args.scalar_arguments.get(1).copied().flatten())?;
         let nullable = self.try_cast || args.arg_fields.first().is_none_or(|field| field.is_nullable());
         // A VARIANT that is not NULL may hold a JSON null, which becomes NULL.
-        let from_json = args
-            .arg_fields
-            .first()
-            .is_some_and(|field| field.data_type() == &DataType::LargeUtf8);
+        let from_json = args.arg_fields.first().is_some_and(|field| field.data_type() == &DataType::LargeUtf8);
         Ok(Arc::new(to.field("cast", nullable || from_json)))
     }
 

@@ -17,10 +17,8 @@ pub(super) fn md5(bytes: &[u8]) -> [u8; 16] {
     message.extend_from_slice(&bits.to_le_bytes());
     let mut state: [u32; 4] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476];
     for block in message.chunks_exact(64) {
-        let words: Vec<u32> = block
-            .chunks_exact(4)
-            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-            .collect();
+        let words: Vec<u32> =
+            block.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
         let [mut a, mut b, mut c, mut d] = state;
         for step in 0..64_usize {
             let (mixed, word) = match step / 16 {

@@ -31,9 +31,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
             false => Ok(Some(Value::Real(value.sqrt()))),
         }
     }),
-    Builtin::new("power", 2, 2, gives_real, |v, _, _| {
-        Ok(Some(Value::Real(real_of(&v[0])?.powf(real_of(&v[1])?))))
-    }),
+    Builtin::new("power", 2, 2, gives_real, |v, _, _| Ok(Some(Value::Real(real_of(&v[0])?.powf(real_of(&v[1])?))))),
     Builtin::new("mod", 2, 2, gives_first, |v, _, _| match (&v[0], &v[1]) {
         (Some(Value::Fixed(a, sa)), Some(Value::Fixed(b, sb))) => {
             let scale = (*sa).max(*sb);

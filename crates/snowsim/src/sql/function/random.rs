@@ -1,14 +1,19 @@
 //! Random values and sequences, for scripts that fill tables.
 //!
 //! Promises: a generator argument that varies from row to row (`RANDOM()`) makes the result vary; a
-//! constant one makes it constant, as in Snowflake. Leaves to others: SEQn's counter (`rewrite` names it).
+//! constant one makes it constant, as in Snowflake. A SEQn has no gaps.
+//! Leaves to others: nothing.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use parking_lot::Mutex;
+use arrow_array::Decimal128Array;
+use arrow_schema::DataType;
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use rand::Rng;
 
-use super::{Builtin, gives_text, integer_of, real_of, text_of};
+use super::{Builtin, gives_text, integer_of, real_of};
 use crate::error::SqlError;
 use crate::types::SnowType;
 use crate::types::value::Value;
@@ -17,31 +22,61 @@ pub(super) fn gives_hash(_: &[SnowType]) -> Result<SnowType, SqlError> {
     Ok(SnowType::Fixed { precision: 19, scale: 0 })
 }
 
-/// Where each SEQn of each running statement stands.
-static SEQUENCES: Mutex<Option<HashMap<String, i64>>> = Mutex::new(None);
+/// The engine's name of SEQ1 … SEQ8.
+pub(crate) const SEQUENCE: &str = "snow$seq";
 
-/// Forgets the sequences of a finished statement.
-pub(crate) fn forget(prefix: &str) {
-    if let Some(sequences) = SEQUENCES.lock().as_mut() {
-        sequences.retain(|key, _| !key.starts_with(prefix));
+/// A SEQn: each call in a statement is its own instance, and counts from 0.
+#[derive(Debug)]
+struct Sequence {
+    next: AtomicI64,
+    signature: Signature,
+}
+
+impl PartialEq for Sequence {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
     }
 }
 
-/// Starts a sequence of a statement.
-pub(crate) fn remember(key: &str) {
-    SEQUENCES.lock().get_or_insert_default().insert(key.to_owned(), 0);
+impl Eq for Sequence {}
+
+impl std::hash::Hash for Sequence {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self).hash(state);
+    }
+}
+
+/// A new sequence.
+pub(super) fn sequence() -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::new_from_impl(Sequence {
+        next: AtomicI64::new(0),
+        signature: Signature::nullary(Volatility::Volatile),
+    }))
+}
+
+impl ScalarUDFImpl for Sequence {
+    fn name(&self) -> &str {
+        SEQUENCE
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> EngineResult<DataType> {
+        Ok(gives_hash(&[])?.arrow())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {
+        let rows = i64::try_from(args.number_rows).map_err(SqlError::internal)?;
+        let first = self.next.fetch_add(rows, Ordering::Relaxed);
+        let values = Decimal128Array::from_iter_values((first..first + rows).map(i128::from));
+        let values = values.with_data_type(gives_hash(&[])?.arrow());
+        Ok(ColumnarValue::Array(Arc::new(values)))
+    }
 }
 
 pub(super) const FUNCTIONS: &[Builtin] = &[
-    Builtin::new("snow$seq", 1, 1, gives_hash, |v, _, _| {
-        let key = text_of(&v[0]);
-        let mut sequences = SEQUENCES.lock();
-        let next = sequences.get_or_insert_default().entry(key).or_default();
-        let value = *next;
-        *next += 1;
-        Ok(Some(Value::Fixed(i128::from(value), 0)))
-    })
-    .volatile(),
     Builtin::new("random", 0, 1, gives_hash, |v, _, _| {
         let value = match v.first() {
             Some(seed) => super::digest::hash(std::slice::from_ref(seed)),
@@ -50,10 +85,8 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         Ok(Some(Value::Fixed(i128::from(value), 0)))
     })
     .volatile(),
-    Builtin::new("uuid_string", 0, 0, gives_text, |_, _, _| {
-        Ok(Some(Value::Text(uuid::Uuid::new_v4().to_string())))
-    })
-    .volatile(),
+    Builtin::new("uuid_string", 0, 0, gives_text, |_, _, _| Ok(Some(Value::Text(uuid::Uuid::new_v4().to_string()))))
+        .volatile(),
     Builtin::new("uniform", 3, 3, gives_uniform, |v, _, to| {
         let seed = super::digest::hash(&v[2..3]).cast_unsigned();
         if to == SnowType::Real {

@@ -23,9 +23,9 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         if text.trim().is_empty() {
             return Ok(None);
         }
-        Json::parse(&text).map(|json| Some(Value::Json(json))).map_err(|detail| {
-            SqlError::new("100069", "22P02", format!("Error parsing JSON: {detail}"))
-        })
+        Json::parse(&text)
+            .map(|json| Some(Value::Json(json)))
+            .map_err(|detail| SqlError::new("100069", "22P02", format!("Error parsing JSON: {detail}")))
     }),
     Builtin::new("try_parse_json", 1, 1, gives_variant, |v, _, _| {
         Ok(Json::parse(&text_of(&v[0])).ok().map(Value::Json))
@@ -33,14 +33,8 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     Builtin::new("to_json", 1, 1, gives_text, |v, _, _| {
         Ok(v[0].clone().map(|value| Value::Text(value.into_json().to_string())))
     }),
-    Builtin::new("object_construct", 0, usize::MAX, gives_object, |v, _, _| {
-        object(v, false)
-    })
-    .sees_null(),
-    Builtin::new("object_construct_keep_null", 0, usize::MAX, gives_object, |v, _, _| {
-        object(v, true)
-    })
-    .sees_null(),
+    Builtin::new("object_construct", 0, usize::MAX, gives_object, |v, _, _| object(v, false)).sees_null(),
+    Builtin::new("object_construct_keep_null", 0, usize::MAX, gives_object, |v, _, _| object(v, true)).sees_null(),
     Builtin::new("array_construct", 0, usize::MAX, gives_array, |v, _, _| {
         let items = v.iter().map(|item| item.clone().map_or(Json::Null, Value::into_json)).collect();
         Ok(Some(Value::Json(Json::Array(items))))

@@ -5,10 +5,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::{
-    Builtin, count, gives_boolean, gives_first, gives_integer, gives_text, integer_of, text_of,
-};
 use super::digest;
+use super::{Builtin, count, gives_boolean, gives_first, gives_integer, gives_text, integer_of, text_of};
 use crate::error::SqlError;
 use crate::types::value::{Value, format_hex, parse_hex};
 use crate::types::{MAX_BINARY, SnowType};
@@ -51,9 +49,7 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
     }),
     Builtin::new("repeat", 2, 2, gives_text, |v, _, _| text(text_of(&v[0]).repeat(size(&v[1])?))),
     Builtin::new("space", 1, 1, gives_text, |v, _, _| text(" ".repeat(size(&v[0])?))),
-    Builtin::new("reverse", 1, 1, gives_text, |v, _, _| {
-        text(text_of(&v[0]).chars().rev().collect::<String>())
-    }),
+    Builtin::new("reverse", 1, 1, gives_text, |v, _, _| text(text_of(&v[0]).chars().rev().collect::<String>())),
     Builtin::new("lpad", 2, 3, gives_text, |v, _, _| {
         let (body, pad) = pad(v)?;
         text(pad + &body)

@@ -159,9 +159,9 @@ fn instant(value: &Option<Value>, ty: SnowType) -> Result<Timestamp, SqlError> {
 fn kept(at: Timestamp, ty: SnowType) -> Value {
     match ty {
         SnowType::Date => Value::Date(i32::try_from(at.wall().0).unwrap_or(0)),
-        SnowType::Time { .. } => Value::Time(
-            i64::try_from(at.to_nanos().rem_euclid(i128::from(DAY) * SECOND)).unwrap_or(0),
-        ),
+        SnowType::Time { .. } => {
+            Value::Time(i64::try_from(at.to_nanos().rem_euclid(i128::from(DAY) * SECOND)).unwrap_or(0))
+        }
         SnowType::TimestampLtz { .. } => Value::Ltz(at),
         SnowType::TimestampTz { .. } => Value::Tz(at),
         _ => Value::Ntz(at),
@@ -179,10 +179,8 @@ fn add(at: Timestamp, unit: Unit, number: i64) -> Result<Timestamp, SqlError> {
         Unit::Months(months) => {
             let (days, _) = at.wall();
             let (year, month, day) = date_of(days);
-            let index = number
-                .checked_mul(months)
-                .and_then(|by| by.checked_add(year * 12 + month - 1))
-                .ok_or_else(overflow)?;
+            let index =
+                number.checked_mul(months).and_then(|by| by.checked_add(year * 12 + month - 1)).ok_or_else(overflow)?;
             let (year, month) = (index.div_euclid(12), index.rem_euclid(12) + 1);
             let day = day.min(days_in_month(year, month));
             let moved = days_of(year, month, day).ok_or_else(overflow)?;

@@ -14,8 +14,18 @@ use crate::source::staging::literal;
 pub(super) const SIZE: Range<usize> = 200..2_500;
 
 const NAMES: [&str; 12] = [
-    "Ada Byron", "Zoë Müller", "Łukasz Nowak", "Siobhán O'Brien", "Grace Hopper", "Chidi Okafor", "Mei Lin", "José García",
-    "Anna \"Anni\" Berg", "Noor Haddad", "Tove Back\\slash", "Renée D'Aubigné",
+    "Ada Byron",
+    "Zoë Müller",
+    "Łukasz Nowak",
+    "Siobhán O'Brien",
+    "Grace Hopper",
+    "Chidi Okafor",
+    "Mei Lin",
+    "José García",
+    "Anna \"Anni\" Berg",
+    "Noor Haddad",
+    "Tove Back\\slash",
+    "Renée D'Aubigné",
 ];
 
 /// The customers there are.
@@ -139,7 +149,7 @@ fn values(keys: &[u64], rng: &mut StdRng) -> String {
 fn insert(keys: &[u64], rng: &mut StdRng) -> Statement {
     let sql = format!(
         "INSERT INTO {} (ID, NAME, EMAIL, CREDIT, ACTIVE, UPDATED_AT) \
-         SELECT column1, column2, column3, column4, column5, {} FROM VALUES {}",
+         SELECT ID, NAME, EMAIL, CREDIT, ACTIVE, {} FROM (VALUES {}) AS v (ID, NAME, EMAIL, CREDIT, ACTIVE)",
         CUSTOMERS.path(),
         now(),
         values(keys, rng)
@@ -164,8 +174,8 @@ fn rekey(pairs: &[(u64, u64)]) -> Statement {
 
 fn merge(keys: &[u64], rng: &mut StdRng) -> Statement {
     let sql = format!(
-        "MERGE INTO {} AS t USING (SELECT column1 AS ID, column2 AS NAME, column3 AS EMAIL, column4 AS CREDIT, \
-         column5 AS ACTIVE, {} AS UPDATED_AT FROM VALUES {}) AS s ON t.ID = s.ID \
+        "MERGE INTO {} AS t USING (SELECT ID, NAME, EMAIL, CREDIT, ACTIVE, {} AS UPDATED_AT \
+         FROM (VALUES {}) AS v (ID, NAME, EMAIL, CREDIT, ACTIVE)) AS s ON t.ID = s.ID \
          WHEN MATCHED THEN UPDATE SET CREDIT = s.CREDIT, ACTIVE = s.ACTIVE, UPDATED_AT = s.UPDATED_AT \
          WHEN NOT MATCHED THEN INSERT (ID, NAME, EMAIL, CREDIT, ACTIVE, UPDATED_AT) \
          VALUES (s.ID, s.NAME, s.EMAIL, s.CREDIT, s.ACTIVE, s.UPDATED_AT)",

@@ -117,7 +117,7 @@ fn values(keys: &[Uuid], rng: &mut StdRng) -> String {
 fn insert(keys: &[Uuid], rng: &mut StdRng) -> Statement {
     let sql = format!(
         "INSERT INTO {} (ID, CUSTOMER_ID, AMOUNT, STATUS, PLACED_AT) \
-         SELECT column1, column2, column3, 'new', {} FROM VALUES {}",
+         SELECT ID, CUSTOMER_ID, AMOUNT, 'new', {} FROM (VALUES {}) AS v (ID, CUSTOMER_ID, AMOUNT)",
         ORDERS.path(),
         now(rng),
         values(keys, rng)
@@ -142,8 +142,8 @@ fn rekey(pairs: &[(Uuid, Uuid)], rng: &mut StdRng) -> Statement {
 
 fn merge(keys: &[Uuid], rng: &mut StdRng) -> Statement {
     let sql = format!(
-        "MERGE INTO {} AS t USING (SELECT column1 AS ID, column2 AS CUSTOMER_ID, column3 AS AMOUNT, {} AS PLACED_AT \
-         FROM VALUES {}) AS s ON t.ID = s.ID \
+        "MERGE INTO {} AS t USING (SELECT ID, CUSTOMER_ID, AMOUNT, {} AS PLACED_AT \
+         FROM (VALUES {}) AS v (ID, CUSTOMER_ID, AMOUNT)) AS s ON t.ID = s.ID \
          WHEN MATCHED THEN UPDATE SET AMOUNT = s.AMOUNT, STATUS = 'paid' \
          WHEN NOT MATCHED THEN INSERT (ID, CUSTOMER_ID, AMOUNT, STATUS, PLACED_AT) \
          VALUES (s.ID, s.CUSTOMER_ID, s.AMOUNT, 'new', s.PLACED_AT)",

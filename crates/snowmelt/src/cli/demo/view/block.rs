@@ -25,7 +25,10 @@ pub(super) fn block(moving: &Moving<'_>, height: usize) -> Vec<Line> {
         Line::default(),
         Line::of(
             Paint::Dim,
-            format!("  {:<10} {:<16} {:>9} {:>12} {:>10} {:>10}", "TABLE", "STATE", "BATCHES", "EVENTS", "ROWS/S", "LAG"),
+            format!(
+                "  {:<10} {:<16} {:>9} {:>12} {:>10} {:>10}",
+                "TABLE", "STATE", "BATCHES", "EVENTS", "ROWS/S", "LAG"
+            ),
         ),
     ];
     for (index, table) in TABLES.iter().enumerate() {
@@ -34,7 +37,7 @@ pub(super) fn block(moving: &Moving<'_>, height: usize) -> Vec<Line> {
     // What is drawn must fit, or the terminal scrolls and the next block is drawn in the wrong place.
     let room = height.saturating_sub(lines.len() + 5).min(LATEST);
     if room > 0 {
-        lines.extend([Line::default(), Line::of(Paint::Dim, "  as they arrive at a read_committed consumer")]);
+        lines.extend([Line::default(), Line::of(Paint::Dim, "  some of what arrives at a read_committed consumer")]);
         let skipped = moving.figures.latest.len().saturating_sub(room);
         let mut shown = moving.figures.latest.iter().skip(skipped);
         // Always as many lines, so that what is below does not jump.
@@ -94,7 +97,9 @@ fn happened(index: usize, event: &Event) -> Line {
                 .filter(changed)
                 // That a change was stamped goes without saying, unless there is nothing else to say.
                 .filter(|&column| column != table.stamp || stamp_alone)
-                .map(|column| format!("{} {} → {}", name(table, column), cell(before.get(column)), cell(after.get(column))))
+                .map(|column| {
+                    format!("{} {} → {}", name(table, column), cell(before.get(column)), cell(after.get(column)))
+                })
                 .collect()
         }
         (None, Some(row)) => (1..table.columns.len())
@@ -131,8 +136,9 @@ fn footer(moving: &Moving<'_>) -> Line {
     let so_far = format!("{} statements, {} rows changed", thousands(figures.statements), thousands(figures.changes));
     match figures.phase {
         Phase::Starting => Line::of(Paint::Dim, "  making the shop …"),
-        Phase::Running => Line::of(Paint::Plain, format!("  {elapsed} · {so_far}"))
-            .and(Paint::Dim, " · Ctrl-C ends it and compares"),
+        Phase::Running => {
+            Line::of(Paint::Plain, format!("  {elapsed} · {so_far}")).and(Paint::Dim, " · Ctrl-C ends it and compares")
+        }
         Phase::Draining => Line::of(Paint::Yellow, "  no more changes; the last ones are on their way …")
             .and(Paint::Dim, " Ctrl-C stops at once"),
         Phase::Ended => Line::of(Paint::Dim, format!("  {elapsed} · {so_far}")),
@@ -149,7 +155,8 @@ pub(super) fn plain(moving: &Moving<'_>) -> String {
         format!("{} {state}, {} events", table.name, thousands(events))
     });
     let rate: u64 = moving.rates.iter().sum();
-    let lag = percentile(moving.figures.tables.iter().map(|table| &table.lag), 50).map_or_else(|| "-".to_owned(), millis);
+    let lag =
+        percentile(moving.figures.tables.iter().map(|table| &table.lag), 50).map_or_else(|| "-".to_owned(), millis);
     format!(
         "{:>4} s  {}; {} rows/s, lag {lag}",
         moving.elapsed.as_secs(),

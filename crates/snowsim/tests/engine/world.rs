@@ -1,7 +1,5 @@
 //! What the engine's tests share: an account in a temporary folder, and results as text.
 
-#![expect(dead_code, reason = "each test binary uses its own part of this")]
-
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -10,18 +8,18 @@ use snowsim::engine::{Engine, Login};
 use snowsim::error::SqlError;
 use snowsim::session::Session;
 use snowsim::types::ColumnMeta;
-use snowsim::types::convert::read;
 use snowsim::types::SnowType;
+use snowsim::types::convert::read;
 
 /// An account and the folder it lives in.
-pub struct World {
-    pub engine: Arc<Engine>,
-    pub clock: Arc<Clock>,
-    pub folder: tempfile::TempDir,
+pub(crate) struct World {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::new();
         let engine = Engine::open(folder.path(), Arc::clone(&clock)).unwrap();
@@ -29,12 +27,8 @@ impl World {
     }
 
     /// A session of an administrator in database D, schema PUBLIC.
-    pub async fn session(&self) -> Session {
-        let login = Login {
-            user: "TESTER".to_owned(),
-            warehouse: Some("COMPUTE_WH".to_owned()),
-            ..Login::default()
-        };
+    pub(crate) async fn session(&self) -> Session {
+        let login = Login { user: "TESTER".to_owned(), warehouse: Some("COMPUTE_WH".to_owned()), ..Login::default() };
         let mut session = self.engine.session(login).unwrap();
         run(&mut session, "CREATE DATABASE IF NOT EXISTS D").await;
         run(&mut session, "USE SCHEMA D.PUBLIC").await;
@@ -43,7 +37,7 @@ impl World {
 }
 
 /// Columns and rows of a statement, every value as text (`NULL` for NULL).
-pub async fn attempt(session: &mut Session, sql: &str) -> Result<(Vec<ColumnMeta>, Vec<Vec<String>>), SqlError> {
+pub(crate) async fn attempt(session: &mut Session, sql: &str) -> Result<(Vec<ColumnMeta>, Vec<Vec<String>>), SqlError> {
     let outcome = session.execute(sql, &[], false).await?;
     let batches: Vec<_> = outcome.batches.try_collect().await.map_err(SqlError::from)?;
     let mut rows = Vec::new();
@@ -70,7 +64,7 @@ pub async fn attempt(session: &mut Session, sql: &str) -> Result<(Vec<ColumnMeta
 }
 
 /// The rows of a statement that must succeed.
-pub async fn run(session: &mut Session, sql: &str) -> Vec<Vec<String>> {
+pub(crate) async fn run(session: &mut Session, sql: &str) -> Vec<Vec<String>> {
     match attempt(session, sql).await {
         Ok((_, rows)) => rows,
         Err(error) => panic!("{sql}\nfailed with {}: {error}", error.code),
@@ -78,14 +72,14 @@ pub async fn run(session: &mut Session, sql: &str) -> Vec<Vec<String>> {
 }
 
 /// The rows joined by `|` and sorted, for comparisons.
-pub async fn sorted(session: &mut Session, sql: &str) -> Vec<String> {
+pub(crate) async fn sorted(session: &mut Session, sql: &str) -> Vec<String> {
     let mut rows: Vec<String> = run(session, sql).await.iter().map(|row| row.join("|")).collect();
     rows.sort();
     rows
 }
 
 /// The error of a statement that must fail.
-pub async fn refused(session: &mut Session, sql: &str) -> SqlError {
+pub(crate) async fn refused(session: &mut Session, sql: &str) -> SqlError {
     match attempt(session, sql).await {
         Ok((_, rows)) => panic!("{sql}\nsucceeded with {rows:?}"),
         Err(error) => error,

@@ -1,9 +1,6 @@
 //! Statements one by one: what they answer, what they leave behind.
 
-#[path = "world/mod.rs"]
-mod world;
-
-use world::{World, attempt, refused, run, sorted};
+use crate::world::{World, attempt, refused, run, sorted};
 
 #[tokio::test]
 async fn the_probes_of_the_publisher_answer_without_a_warehouse() {
@@ -48,10 +45,7 @@ async fn dml_counts_rows_and_changes_them() {
     assert_eq!(run(&mut s, "UPDATE t SET v = v || '!', n = n / 2 WHERE id < 3").await, [["2", "0"]]);
     assert_eq!(run(&mut s, "DELETE FROM t WHERE v IS NULL").await, [["1"]]);
     assert_eq!(run(&mut s, "INSERT INTO t SELECT id + 10, UPPER(v), n, k FROM t").await, [["2"]]);
-    assert_eq!(
-        sorted(&mut s, "SELECT id, v, n FROM t").await,
-        ["11|A!|3.75", "12|B!|3.75", "1|a!|3.75", "2|b!|3.75"]
-    );
+    assert_eq!(sorted(&mut s, "SELECT id, v, n FROM t").await, ["11|A!|3.75", "12|B!|3.75", "1|a!|3.75", "2|b!|3.75"]);
     let merged = run(
         &mut s,
         "MERGE INTO t USING (SELECT 1 AS id, 'x' AS v UNION ALL SELECT 2, 'gone' UNION ALL SELECT 99, 'new') s ON t.id = s.id
@@ -61,17 +55,18 @@ async fn dml_counts_rows_and_changes_them() {
     )
     .await;
     assert_eq!(merged, [["1", "1", "1"]]);
-    assert_eq!(
-        sorted(&mut s, "SELECT id, v, n FROM t WHERE id NOT IN (11, 12)").await,
-        ["1|x|3.75", "99|new|7.50"]
-    );
+    assert_eq!(sorted(&mut s, "SELECT id, v, n FROM t WHERE id NOT IN (11, 12)").await, ["1|x|3.75", "99|new|7.50"]);
     assert_eq!(refused(&mut s, "INSERT INTO t (id) VALUES (NULL)").await.code, "100072");
     run(&mut s, "CREATE TABLE u (id INT, w VARCHAR)").await;
     run(&mut s, "INSERT INTO u VALUES (1, 'w1'), (11, 'w11')").await;
     assert_eq!(run(&mut s, "UPDATE t SET v = u.w FROM u WHERE t.id = u.id").await, [["2", "0"]]);
     assert_eq!(run(&mut s, "DELETE FROM t USING u WHERE t.id = u.id AND u.id = 11").await, [["1"]]);
     assert_eq!(sorted(&mut s, "SELECT id, v FROM t").await, ["12|B!", "1|w1", "99|new"]);
-    let dup = refused(&mut s, "MERGE INTO t USING (SELECT 1 AS id UNION ALL SELECT 1) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = 'd'").await;
+    let dup = refused(
+        &mut s,
+        "MERGE INTO t USING (SELECT 1 AS id UNION ALL SELECT 1) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = 'd'",
+    )
+    .await;
     assert_eq!(dup.code, "100090");
     run(&mut s, "TRUNCATE TABLE t").await;
     assert_eq!(run(&mut s, "SELECT COUNT(*) FROM t").await, [["0"]]);
