@@ -7,6 +7,7 @@ with a `read_committed` confluent-kafka consumer, and compares the fold by key w
 Closes with the line `N passed, N failed`.
 """
 
+import base64
 import datetime
 import decimal
 import json
@@ -21,6 +22,7 @@ import time
 
 import confluent_kafka
 import snowflake.connector
+from snowflake.connector.converter_null import SnowflakeNoConverterToPython
 
 SEED = int(os.environ.get("SNOWMELT_SEED", random.SystemRandom().randrange(1 << 32)))
 ROUNDS = 30
@@ -37,7 +39,7 @@ role = "ACCOUNTADMIN"
 warehouse = "WH"
 state_schema = "LAB.STATE"
 [kafka]
-bootstrap_servers = "{servers}"
+bootstrap_servers = ["{servers}"]
 [poll]
 interval = "50ms"
 [topics]
@@ -83,15 +85,25 @@ class Lab:
         said = json.loads(self.sim.stdout.readline())
         self.url, self.servers = said["url"], said["bootstrap_servers"]
         host, port = self.url.removeprefix("http://").split(":")
-        self.connection = snowflake.connector.connect(
-            user="someone", password="not a secret", account="local", host=host, port=int(port), protocol="http",
-            role="ACCOUNTADMIN", session_parameters={"TIMEZONE": "UTC"})
+        login = dict(user="someone", password="not a secret", account="local", host=host, port=int(port),
+                     protocol="http", role="ACCOUNTADMIN")
+        self.connection = snowflake.connector.connect(**login, session_parameters={"TIMEZONE": "UTC"})
+        self.unconverted = snowflake.connector.connect(
+            **login, converter_class=SnowflakeNoConverterToPython,
+            session_parameters={"TIMEZONE": "UTC", "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"})
         self.config = folder / "snowmelt.toml"
         self.config.write_text(CONFIG.format(url=self.url, servers=self.servers))
         self.publisher = None
 
     def sql(self, text):
         return self.connection.cursor().execute(text).fetchall()
+
+    def wire(self, text):
+        """Rows as the protocol's own texts."""
+        cursor = self.unconverted.cursor()
+        cursor.execute("use schema lab.public")
+        cursor.execute("use warehouse wh")
+        return cursor.execute(text).fetchall()
 
     def start(self):
         log = open(self.folder / "publisher.log", "a")
@@ -148,37 +160,63 @@ class Reader:
             rows[key] = event["after"]
 
 
-def expected(value):
-    """A connector value as the publisher's documents say that it is written."""
-    if isinstance(value, decimal.Decimal):
-        return format(value, "f")
-    if isinstance(value, float):
-        if value != value:
-            return "NaN"
-        if value in (float("inf"), float("-inf")):
-            return "Infinity" if value > 0 else "-Infinity"
-        return decimal.Decimal(repr(value))
-    if isinstance(value, (bytes, bytearray)):
-        import base64
-        return base64.b64encode(bytes(value)).decode()
-    return value
+DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
 
 
-# The connector's datetimes end at microseconds, so times are compared as texts that the server formats.
-THINGS_QUERY = """
-select id, exact, small, ratio, flag, label, raw, to_varchar(day, 'YYYY-MM-DD'), to_varchar(clock, 'HH24:MI:SS.FF9'),
-  to_varchar(ntz, 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), to_varchar(ltz, 'YYYY-MM-DD"T"HH24:MI:SS.FF9"Z"'),
-  to_varchar(tz, 'YYYY-MM-DD"T"HH24:MI:SS.FF9TZH:TZM'), doc from things
-"""
-THINGS_NAMES = "ID EXACT SMALL RATIO FLAG LABEL RAW DAY CLOCK NTZ LTZ TZ DOC".split()
-PAIRS_NAMES = "A B N".split()
+def clock(seconds, digits):
+    """Wall-clock text of whole seconds since 1970 and nine digits of fraction; datetime alone would end at microseconds."""
+    days, rest = divmod(seconds, 86400)
+    day = datetime.date.fromordinal(DAY_ZERO + days).isoformat()
+    return f"{day}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}.{digits}"
 
 
-def table(lab, query, names, key):
+def split(text):
+    """Seconds rounded down and nine digits, of a wire text such as `-0.000000001`."""
+    whole = decimal.Decimal(text).scaleb(9).to_integral_exact()
+    seconds, nanos = divmod(int(whole), 10**9)
+    return seconds, f"{nanos:09}"
+
+
+def expected(kind, text):
+    """A cell as the publisher's documents say that it is written, from the connector's unconverted wire text."""
+    if text is None:
+        return None
+    if kind == "integer":
+        return int(text)
+    if kind == "float":
+        return {"NaN": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text) or decimal.Decimal(repr(float(text)))
+    if kind == "boolean":
+        return text in ("1", "true", True)
+    if kind == "binary":
+        return base64.b64encode(bytes.fromhex(text)).decode()
+    if kind == "date":
+        return datetime.date.fromordinal(DAY_ZERO + int(text)).isoformat()
+    if kind == "time":
+        return clock(*split(text)).partition("T")[2]
+    if kind == "ntz":
+        return clock(*split(text))
+    if kind == "ltz":
+        return clock(*split(text)) + "Z"
+    if kind == "tz":
+        instant, minutes = text.split(" ")
+        offset = int(minutes) - 1440
+        seconds, digits = split(instant)
+        sign = "-" if offset < 0 else "+"
+        return f"{clock(seconds + offset * 60, digits)}{sign}{abs(offset) // 60:02}:{abs(offset) % 60:02}"
+    return text
+
+
+THINGS_KINDS = {
+    "ID": "integer", "EXACT": "decimal", "SMALL": "decimal", "RATIO": "float", "FLAG": "boolean", "LABEL": "text",
+    "RAW": "binary", "DAY": "date", "CLOCK": "time", "NTZ": "ntz", "LTZ": "ltz", "TZ": "tz", "DOC": "document"}
+PAIRS_KINDS = {"A": "integer", "B": "integer", "N": "integer"}
+
+
+def table(lab, name, kinds, key):
     rows = {}
-    for row in lab.sql(query):
-        image = {name: expected(value) for name, value in zip(names, row)}
-        rows[json.dumps({name: image[name] for name in key}, separators=(",", ":"), default=str)] = image
+    for row in lab.wire(f"select {', '.join(kinds)} from {name}"):
+        image = {column: expected(kind, cell) for (column, kind), cell in zip(kinds.items(), row)}
+        rows[json.dumps({column: image[column] for column in key}, separators=(",", ":"))] = image
     return rows
 
 
@@ -186,8 +224,8 @@ def same(name, got, want):
     """JSON documents are compared as documents: the connector indents them."""
     if name == "DOC" and got is not None and want is not None:
         return json.loads(got, parse_float=str) == json.loads(want, parse_float=str)
-    if isinstance(want, decimal.Decimal) or isinstance(got, decimal.Decimal):
-        return want is not None and got is not None and decimal.Decimal(str(got)) == decimal.Decimal(str(want))
+    if isinstance(want, decimal.Decimal):
+        return got is not None and decimal.Decimal(str(got)) == want
     return got == want
 
 
@@ -233,8 +271,8 @@ def settle(lab, reader):
     deadline = time.monotonic() + PATIENCE
     while True:
         reader.poll()
-        found = differences(reader.rows["lab.THINGS"], table(lab, THINGS_QUERY, THINGS_NAMES, ["ID"]))
-        found += differences(reader.rows["lab.PAIRS"], table(lab, "select a, b, n from pairs", PAIRS_NAMES, ["A", "B"]))
+        found = differences(reader.rows["lab.THINGS"], table(lab, "things", THINGS_KINDS, ["ID"]))
+        found += differences(reader.rows["lab.PAIRS"], table(lab, "pairs", PAIRS_KINDS, ["A", "B"]))
         if not found or time.monotonic() > deadline:
             return found
 

@@ -8,6 +8,8 @@
 //! `cargo bench --bench throughput -- [ROWS[xBYTES]]…` (default `1000000x100 1000000x200 1000000x1024`). Three
 //! processes over real sockets share the machine's cores. Numbers are ratios within one run; nothing is asserted.
 
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -121,7 +123,7 @@ fn configuration(folder: &Path, url: &str, servers: &str) -> Outcome<PathBuf> {
         "name = \"bench\"\n\
          [snowflake]\naccount = \"bench\"\nurl = \"{url}\"\nuser = \"bench\"\npassword = {{ file = \"password\" }}\n\
          role = \"ACCOUNTADMIN\"\nwarehouse = \"WH\"\nstate_schema = \"BENCH.STATE\"\n\
-         [kafka]\nbootstrap_servers = \"{servers}\"\n[topics]\nname = \"{{table}}\"\npartitions = 1\n\
+         [kafka]\nbootstrap_servers = [\"{servers}\"]\n[topics]\nname = \"{{table}}\"\npartitions = 1\n\
          [[tables]]\nname = \"BENCH.PUBLIC.ROWS\"\nkey = [\"ID\"]\n"
     );
     std::fs::write(&file, text)?;

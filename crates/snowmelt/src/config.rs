@@ -87,27 +87,17 @@ impl Config {
         let origin = path.display().to_string();
         match std::fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => Self::parse(&text, &origin, &|name| std::env::var(name).ok()),
-            Ok(Err(_)) => Err(Problems::of_file(
-                &origin,
-                "is not UTF-8 text",
-                "save it as UTF-8, as TOML asks",
-            )),
-            Err(error) => Err(Problems::of_file(
-                &origin,
-                &format!("cannot be read: {error}"),
-                "give the path of a readable file",
-            )),
+            Ok(Err(_)) => Err(Problems::of_file(&origin, "is not UTF-8 text", "save it as UTF-8, as TOML asks")),
+            Err(error) => {
+                Err(Problems::of_file(&origin, &format!("cannot be read: {error}"), "give the path of a readable file"))
+            }
         }
     }
 
     /// Reads `text` as the file `origin`: problems name that path, and relative
     /// paths in the text start from its folder. Variables that secrets name are
     /// asked of `env`.
-    pub fn parse(
-        text: &str,
-        origin: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, Problems> {
+    pub fn parse(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
         let reading = Reading::of(text, origin, env)?;
         let config = Self::build(&reading);
         reading.finish(config)
@@ -123,17 +113,10 @@ impl Config {
         let checkpoint = Checkpoint::build(&reading.section("checkpoint"));
         let topics = Topics::build(&reading.section("topics"));
         let format = Format::build(&reading.section("format"));
-        let delivery = Delivery::build(
-            &reading.section("delivery"),
-            kafka_section.get("transaction_timeout"),
-        );
+        let delivery = Delivery::build(&reading.section("delivery"), kafka_section.get("transaction_timeout"));
         let poll = Poll::build(&reading.section("poll"));
         let retry = Retry::build(&reading.section("retry"));
-        let naming = Naming {
-            pipeline: name.as_deref(),
-            topics: topics.as_ref(),
-            checkpoint: checkpoint.as_ref(),
-        };
+        let naming = Naming { pipeline: name.as_deref(), topics: topics.as_ref(), checkpoint: checkpoint.as_ref() };
         let tables = Table::build_all(&reading.each("tables"), &naming);
         Some(Self {
             name: name?,

@@ -38,7 +38,9 @@ pub enum SinkError {
         source: KrafkaError,
     },
     /// Another publisher claimed the transactional id.
-    #[error("another publisher took over transactional id {transactional_id}; this one gives way and must not be restarted beside it")]
+    #[error(
+        "another publisher took over transactional id {transactional_id}; this one gives way and must not be restarted beside it"
+    )]
     Fenced {
         /// The transactional id.
         transactional_id: String,
@@ -52,7 +54,9 @@ pub enum SinkError {
         advice: String,
     },
     /// A topic is missing and the cluster refuses to create it.
-    #[error("topic {topic} does not exist and cannot be created: {reason}; create it by hand{advice}, or allow CREATE on it")]
+    #[error(
+        "topic {topic} does not exist and cannot be created: {reason}; create it by hand{advice}, or allow CREATE on it"
+    )]
     TopicRefused {
         /// The topic.
         topic: String,
@@ -120,7 +124,9 @@ impl fmt::Display for Remedy<'_> {
             ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {
                 "; raise max.message.bytes of the topic, or lower kafka.batch_bytes"
             }
-            ErrorCode::InvalidTransactionTimeout => "; lower kafka.transaction_timeout below transaction.max.timeout.ms",
+            ErrorCode::InvalidTransactionTimeout => {
+                "; lower kafka.transaction_timeout below transaction.max.timeout.ms"
+            }
             _ => return Ok(()),
         })
     }
@@ -131,7 +137,9 @@ impl SinkError {
     pub(crate) fn kafka(what: &str, transactional_id: &str, source: KrafkaError) -> Self {
         let fenced = match &source {
             KrafkaError::Fenced { .. } => true,
-            KrafkaError::Broker { code, .. } => matches!(code, ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch),
+            KrafkaError::Broker { code, .. } => {
+                matches!(code, ErrorCode::ProducerFenced | ErrorCode::InvalidProducerEpoch)
+            }
             _ => false,
         };
         if fenced {

@@ -101,7 +101,9 @@ impl Source {
                 }
                 Made::Claim(claim) if claim < source.claim => source.drop_table(&name).await?,
                 Made::Claim(_) => {}
-                Made::Staging { generation, .. } if generation < checkpoint.generation => source.drop_table(&name).await?,
+                Made::Staging { generation, .. } if generation < checkpoint.generation => {
+                    source.drop_table(&name).await?
+                }
                 Made::Staging { generation, batch }
                     if generation > checkpoint.generation || batch > next_number(checkpoint) =>
                 {
@@ -320,9 +322,11 @@ impl Source {
         let Some(entry) = found.rows().next() else {
             return Err(SourceError::StagingMissing { name: name.to_string(), row, rows: 0 });
         };
-        let note = entry.text("comment").and_then(|comment| Note::parse(&comment)).ok_or_else(|| {
-            SourceError::Protocol { what: what.clone(), reason: "its comment is not the note it was made with".to_owned() }
-        })?;
+        let note =
+            entry.text("comment").and_then(|comment| Note::parse(&comment)).ok_or_else(|| SourceError::Protocol {
+                what: what.clone(),
+                reason: "its comment is not the note it was made with".to_owned(),
+            })?;
         let staged_at_ms = entry.millis("created_on").unwrap_or_default();
         let rows = self.session.query(&what, &staging::read_staging(&name, row)).await?.rows(&what, &self.pool)?;
         Ok(Batch { number, row, total: row + rows.total(), note, staged_at_ms, rows })
@@ -352,7 +356,11 @@ pub(crate) async fn primary_key(session: &Arc<Session>, table: &ObjectName) -> R
 }
 
 /// The key columns with their types.
-pub(crate) fn resolve_key(table: &ObjectName, names: &[String], columns: &[Column]) -> Result<Vec<Column>, SourceError> {
+pub(crate) fn resolve_key(
+    table: &ObjectName,
+    names: &[String],
+    columns: &[Column],
+) -> Result<Vec<Column>, SourceError> {
     names
         .iter()
         .map(|name| {

@@ -122,6 +122,7 @@ impl Engine {
         store.sweep(&|id| known.contains(&id))?;
         let snapshot = Commit { sequence: catalog.sequence, at: catalog.last_commit, changes: catalog.snapshot() };
         let journal = Journal::restart(data, &snapshot)?;
+        store.keep(false);
         let spill = data.join("spill");
         if spill.exists() {
             std::fs::remove_dir_all(&spill)?;
@@ -214,7 +215,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.store.close();
+        self.store.keep(true);
     }
 }
 

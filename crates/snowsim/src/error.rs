@@ -37,10 +37,10 @@ impl SqlError {
         Self::syntax(format!("line 1 at position 0 unexpected '{word}'"))
     }
 
-    /// 000002: known to Snowflake, not to the simulator.
+    /// 001003: known to Snowflake, not to the simulator.
     #[must_use]
     pub fn unsupported(feature: impl std::fmt::Display) -> Self {
-        Self::new("000002", "0A000", format!("Unsupported feature '{feature}' (the simulator does not know it)."))
+        Self::new("001003", "0A000", format!("Unsupported feature '{feature}' (the simulator does not know it)."))
     }
 
     /// 002003: an object that is missing, or that the role may not see.
@@ -56,10 +56,10 @@ impl SqlError {
         Self::new("002002", "42710", format!("SQL compilation error:\nObject '{name}' already exists."))
     }
 
-    /// 002140: a function nobody defined.
+    /// 002003: a function nobody defined.
     #[must_use]
     pub fn unknown_function(name: impl std::fmt::Display) -> Self {
-        Self::new("002140", "42601", format!("SQL compilation error:\nUnknown function {name}"))
+        Self::new("002003", "42601", format!("SQL compilation error:\nUnknown function {name}"))
     }
 
     /// 003001: a visible object on which the role lacks a privilege.

@@ -155,7 +155,8 @@ impl Table {
     /// The newest version committed at or before a time, if still kept.
     #[must_use]
     pub(crate) fn version_at(&self, nanos: i64) -> Option<&Arc<Version>> {
-        self.versions.iter().rev().find(|version| version.at <= nanos)
+        let later = self.versions.partition_point(|version| version.at <= nanos);
+        self.versions.get(later.checked_sub(1)?)
     }
 
     /// The newest version of a commit sequence number or older; the oldest kept otherwise.

@@ -16,5 +16,7 @@ mod streams;
 mod transactions;
 #[path = "engine/values.rs"]
 mod values;
+#[path = "engine/windows.rs"]
+mod windows;
 #[path = "engine/world.rs"]
 mod world;

@@ -94,11 +94,7 @@ impl Kafka {
         check_sizes(section);
         let tls = Tls::build(&section.child("tls"));
         let sasl_section = section.child("sasl");
-        let sasl = if sasl_section.present() {
-            Sasl::build(&sasl_section).map(Some)
-        } else {
-            Some(None)
-        };
+        let sasl = if sasl_section.present() { Sasl::build(&sasl_section).map(Some) } else { Some(None) };
         let client_id = section.get::<Option<String>>("client_id")?;
         Some(Self {
             bootstrap_servers: section.get("bootstrap_servers")?,
@@ -179,10 +175,7 @@ impl Tls {
                 }
             }
         }
-        for (one, other) in [
-            ("certificate_file", "key_file"),
-            ("key_file", "certificate_file"),
-        ] {
+        for (one, other) in [("certificate_file", "key_file"), ("key_file", "certificate_file")] {
             if section.given(one) && !section.given(other) {
                 section.refuse(
                     one,

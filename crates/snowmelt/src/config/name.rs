@@ -47,31 +47,19 @@ impl SchemaName {
 
     /// The object called `name` (as Snowflake stores it) in this schema.
     pub fn object(&self, name: impl Into<String>) -> ObjectName {
-        ObjectName {
-            database: self.database.clone(),
-            schema: self.schema.clone(),
-            name: name.into(),
-        }
+        ObjectName { database: self.database.clone(), schema: self.schema.clone(), name: name.into() }
     }
 }
 
 impl ObjectName {
     /// SQL for this object: `"DATABASE"."SCHEMA"."NAME"`.
     pub fn quoted(&self) -> String {
-        format!(
-            "{}.{}.{}",
-            quote(&self.database),
-            quote(&self.schema),
-            quote(&self.name)
-        )
+        format!("{}.{}.{}", quote(&self.database), quote(&self.schema), quote(&self.name))
     }
 
     /// The schema that holds this object.
     pub fn parent(&self) -> SchemaName {
-        SchemaName {
-            database: self.database.clone(),
-            schema: self.schema.clone(),
-        }
+        SchemaName { database: self.database.clone(), schema: self.schema.clone() }
     }
 }
 
@@ -91,11 +79,7 @@ impl FromStr for ObjectName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         match <[String; 3]>::try_from(split(text)?) {
-            Ok([database, schema, name]) => Ok(Self {
-                database,
-                schema,
-                name,
-            }),
+            Ok([database, schema, name]) => Ok(Self { database, schema, name }),
             Err(parts) => Err(count_error(parts.len(), 3, "DATABASE.SCHEMA.NAME")),
         }
     }
@@ -111,13 +95,7 @@ impl fmt::Display for SchemaName {
 /// Shown so that parsing it gives the same name: quotes only where needed.
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}.{}.{}",
-            show(&self.database),
-            show(&self.schema),
-            show(&self.name)
-        )
+        write!(f, "{}.{}.{}", show(&self.database), show(&self.schema), show(&self.name))
     }
 }
 
@@ -136,15 +114,9 @@ pub fn identifier(text: &str) -> Result<String, NameError> {
 
 fn show(identifier: &str) -> String {
     let mut chars = identifier.chars();
-    let bare = chars
-        .next()
-        .is_some_and(|c| c.is_ascii_uppercase() || c == '_')
+    let bare = chars.next().is_some_and(|c| c.is_ascii_uppercase() || c == '_')
         && chars.all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '$');
-    if bare {
-        identifier.to_owned()
-    } else {
-        quote(identifier)
-    }
+    if bare { identifier.to_owned() } else { quote(identifier) }
 }
 
 fn split(text: &str) -> Result<Vec<String>, NameError> {
@@ -156,9 +128,7 @@ fn split(text: &str) -> Result<Vec<String>, NameError> {
             None => bare_part(rest)?,
         };
         if part.chars().count() > LONGEST {
-            return Err(error(format!(
-                "an identifier is longer than {LONGEST} characters"
-            )));
+            return Err(error(format!("an identifier is longer than {LONGEST} characters")));
         }
         parts.push(part);
         match after.strip_prefix('.') {
@@ -193,16 +163,13 @@ fn bare_part(rest: &str) -> Result<(String, &str), NameError> {
         return Err(error("an identifier is empty".to_owned()));
     };
     let wrong = if first.is_ascii_alphabetic() || first == '_' {
-        part.chars()
-            .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '$')))
+        part.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '$')))
     } else {
         Some(first)
     };
     match wrong {
         None => Ok((part.to_ascii_uppercase(), after)),
-        Some(c) => Err(error(format!(
-            "{c:?} may not stand there in an unquoted identifier"
-        ))),
+        Some(c) => Err(error(format!("{c:?} may not stand there in an unquoted identifier"))),
     }
 }
 
@@ -220,11 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn object(database: &str, schema: &str, name: &str) -> ObjectName {
-        ObjectName {
-            database: database.into(),
-            schema: schema.into(),
-            name: name.into(),
-        }
+        ObjectName { database: database.into(), schema: schema.into(), name: name.into() }
     }
 
     #[test]
@@ -250,27 +213,14 @@ mod tests {
             ("A.B.C.D", "has 4 of 3 parts (DATABASE.SCHEMA.NAME)"),
             ("A..C", "an identifier is empty"),
             ("A.B.", "an identifier is empty"),
-            (
-                "A.B.1C",
-                "'1' may not stand there in an unquoted identifier",
-            ),
-            (
-                "A.B.C-D",
-                "'-' may not stand there in an unquoted identifier",
-            ),
-            (
-                "A.B. C",
-                "' ' may not stand there in an unquoted identifier",
-            ),
+            ("A.B.1C", "'1' may not stand there in an unquoted identifier"),
+            ("A.B.C-D", "'-' may not stand there in an unquoted identifier"),
+            ("A.B. C", "' ' may not stand there in an unquoted identifier"),
             (r#"A.B."C"#, "a quote is not closed"),
             (r#"A.B."""#, "a quoted identifier is empty"),
             (r#"A.B."C"D"#, "there is text after a closing quote"),
         ] {
-            assert_eq!(
-                text.parse::<ObjectName>().unwrap_err().to_string(),
-                reason,
-                "{text}"
-            );
+            assert_eq!(text.parse::<ObjectName>().unwrap_err().to_string(), reason, "{text}");
         }
         let long = format!("A.B.{}", "x".repeat(256));
         assert!(long.parse::<ObjectName>().is_err());

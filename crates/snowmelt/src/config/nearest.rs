@@ -5,10 +5,7 @@
 //! so is a word cut short or made longer.
 
 /// The word nearest to `typed`, if one is near.
-pub(super) fn nearest<'a>(
-    typed: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = plain(typed);
     known
         .into_iter()
@@ -20,21 +17,12 @@ pub(super) fn nearest<'a>(
 
 /// The distance, but at most 1 where one word of some length begins the other.
 fn closeness(typed: &[char], word: &[char]) -> usize {
-    let begins =
-        typed.len().min(word.len()) >= 3 && (typed.starts_with(word) || word.starts_with(typed));
+    let begins = typed.len().min(word.len()) >= 3 && (typed.starts_with(word) || word.starts_with(typed));
     distance(typed, word).min(if begins { 1 } else { usize::MAX })
 }
 
 fn plain(word: &str) -> Vec<char> {
-    word.chars()
-        .map(|c| {
-            if c == '-' {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
-        .collect()
+    word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours from one to the
@@ -46,11 +34,9 @@ fn distance(from: &[char], to: &[char]) -> usize {
     for (row, a) in from.iter().enumerate() {
         let mut next = vec![row + 1];
         for (column, b) in to.iter().enumerate() {
-            let at =
-                |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (at(&last, column) + usize::from(a != b))
-                .min(at(&last, column + 1) + 1)
-                .min(at(&next, column) + 1);
+            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
+            let mut best =
+                (at(&last, column) + usize::from(a != b)).min(at(&last, column + 1) + 1).min(at(&next, column) + 1);
             let swapped = column > 0 && earlier == Some(*b) && to.get(column - 1) == Some(a);
             if swapped {
                 best = best.min(at(&before, column - 1) + 1);

@@ -59,10 +59,7 @@ impl Delivery {
                     quantity::show_size(slice),
                     quantity::show_size(memory),
                 ),
-                format!(
-                    "set it to at most {}, or raise memory",
-                    quantity::show_size(memory / SLICES_IN_FLIGHT),
-                ),
+                format!("set it to at most {}, or raise memory", quantity::show_size(memory / SLICES_IN_FLIGHT),),
             );
         }
         let slice_interval = section.get::<Duration>("slice_interval");
@@ -91,9 +88,7 @@ impl Delivery {
 
 impl Poll {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
-        Some(Self {
-            interval: section.get("interval")?,
-        })
+        Some(Self { interval: section.get("interval")? })
     }
 }
 
@@ -106,17 +101,10 @@ impl Retry {
         {
             section.refuse(
                 "initial",
-                format!(
-                    "{} is above max ({})",
-                    quantity::show_duration(initial),
-                    quantity::show_duration(max),
-                ),
+                format!("{} is above max ({})", quantity::show_duration(initial), quantity::show_duration(max),),
                 "lower initial, or raise max".to_owned(),
             );
         }
-        Some(Self {
-            initial: initial?,
-            max: max?,
-        })
+        Some(Self { initial: initial?, max: max? })
     }
 }

@@ -17,10 +17,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with its remedy.
     pub fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            remedy: remedy.into(),
-        }
+        Self { reason: reason.into(), remedy: remedy.into() }
     }
 }
 

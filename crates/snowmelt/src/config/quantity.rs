@@ -51,10 +51,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 fn show(count: u64, units: &[(&str, u64)], zero: &str) -> String {
-    match units
-        .iter()
-        .find(|(_, factor)| count > 0 && count.is_multiple_of(*factor))
-    {
+    match units.iter().find(|(_, factor)| count > 0 && count.is_multiple_of(*factor)) {
         Some((name, factor)) => format!("{}{name}", count / factor),
         None => format!("{count}{zero}"),
     }
@@ -79,48 +76,17 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
-        for text in [
-            "",
-            "64",
-            "MiB",
-            "64 MiB",
-            "64mib",
-            "1.5MiB",
-            "-1B",
-            "+1B",
-            "1M",
-            "99999999999GiB",
-        ] {
+        for text in ["", "64", "MiB", "64 MiB", "64mib", "1.5MiB", "-1B", "+1B", "1M", "99999999999GiB"] {
             assert_eq!(parse_size(text), None, "{text}");
         }
     }
 
     #[test]
     fn durations_have_units() {
-        for (text, millis) in [
-            ("0s", 0),
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("5m", 300_000),
-            ("2h", 7_200_000),
-        ] {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(millis)),
-                "{text}"
-            );
+        for (text, millis) in [("0s", 0), ("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in [
-            "",
-            "30",
-            "s",
-            "30 s",
-            "30S",
-            "1.5s",
-            "1d",
-            "1m30s",
-            "99999999999999999999s",
-        ] {
+        for text in ["", "30", "s", "30 s", "30S", "1.5s", "1d", "1m30s", "99999999999999999999s"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }

@@ -46,11 +46,7 @@ pub(super) struct Section<'r> {
 }
 
 impl Reading {
-    pub(super) fn of(
-        text: &str,
-        origin: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, Problems> {
+    pub(super) fn of(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
         let root = DeTable::parse(text).map_err(|error| {
             let reason = error.message().trim().replace('\n', ", ");
             Problems::sorted(vec![Problem {
@@ -63,13 +59,7 @@ impl Reading {
         })?;
         let mut pass = Pass {
             text,
-            world: World {
-                folder: Path::new(origin)
-                    .parent()
-                    .unwrap_or(Path::new(""))
-                    .to_owned(),
-                env,
-            },
+            world: World { folder: Path::new(origin).parent().unwrap_or(Path::new("")).to_owned(), env },
             reading: Self {
                 origin: origin.to_owned(),
                 slots: BTreeMap::new(),
@@ -88,27 +78,19 @@ impl Reading {
 
     /// The section at `path`.
     pub(super) fn section(&self, path: &str) -> Section<'_> {
-        Section {
-            reading: self,
-            path: path.to_owned(),
-        }
+        Section { reading: self, path: path.to_owned() }
     }
 
     /// Every table of the array at `path`, in the file's order.
     pub(super) fn each(&self, path: &str) -> Vec<Section<'_>> {
-        (1..)
-            .map(|number| self.section(&format!("{path}[{number}]")))
-            .take_while(Section::present)
-            .collect()
+        (1..).map(|number| self.section(&format!("{path}[{number}]"))).take_while(Section::present).collect()
     }
 
     /// Every setting that the file gives, with its line.
     #[cfg(test)]
     pub(super) fn given_lines(&self) -> Vec<(&str, usize)> {
         let given = self.slots.iter().filter(|(_, slot)| slot.given);
-        given
-            .map(|(path, slot)| (path.as_str(), slot.line))
-            .collect()
+        given.map(|(path, slot)| (path.as_str(), slot.line)).collect()
     }
 
     /// The configuration, if nothing was refused.
@@ -145,10 +127,7 @@ impl<'r> Section<'r> {
 
     /// Whether the file has this key here, refused or not.
     pub(super) fn given(&self, key: &str) -> bool {
-        self.reading
-            .slots
-            .get(&join(&self.path, key))
-            .is_some_and(|slot| slot.given)
+        self.reading.slots.get(&join(&self.path, key)).is_some_and(|slot| slot.given)
     }
 
     /// Whether this section counts: it is in the file, or need not be.
@@ -162,22 +141,13 @@ impl<'r> Section<'r> {
 
     /// The key's line, or its section's.
     pub(super) fn line(&self, key: &str) -> usize {
-        let slot = self
-            .reading
-            .slots
-            .get(&join(&self.path, key))
-            .map(|slot| slot.line);
-        slot.or_else(|| self.reading.sections.get(&self.path).copied())
-            .unwrap_or(1)
+        let slot = self.reading.slots.get(&join(&self.path, key)).map(|slot| slot.line);
+        slot.or_else(|| self.reading.sections.get(&self.path).copied()).unwrap_or(1)
     }
 
     /// Reports a value that its kind allows and another setting does not.
     pub(super) fn refuse(&self, key: &str, reason: String, remedy: String) {
-        self.reading.refuse(
-            self.line(key),
-            join(&self.path, key),
-            Refusal { reason, remedy },
-        );
+        self.reading.refuse(self.line(key), join(&self.path, key), Refusal { reason, remedy });
     }
 }
 
@@ -193,10 +163,7 @@ impl Pass<'_> {
     /// with the table's number.
     fn section(&mut self, pattern: &str, path: &str, table: Option<&DeTable<'_>>, line: usize) {
         self.reading.sections.insert(path.to_owned(), line);
-        for setting in SETTINGS
-            .iter()
-            .filter(|setting| setting.section() == pattern)
-        {
+        for setting in SETTINGS.iter().filter(|setting| setting.section() == pattern) {
             self.setting(setting, path, table, line);
         }
         for info in SECTIONS.iter().filter(|info| info.parent() == pattern) {
@@ -206,8 +173,7 @@ impl Pass<'_> {
             if !keys_of(pattern).any(|known| known == key.get_ref().as_ref()) {
                 let line = self.line(&key.span());
                 let path = join(path, key.get_ref());
-                self.reading
-                    .refuse(line, path, unknown(pattern, key.get_ref(), value.get_ref()));
+                self.reading.refuse(line, path, unknown(pattern, key.get_ref(), value.get_ref()));
             }
         }
     }
@@ -216,10 +182,7 @@ impl Pass<'_> {
         let path = join(path, setting.key());
         let found = table.and_then(|table| table.get_key_value(setting.key()));
         let (result, line) = match (found, &setting.fallback) {
-            (Some((key, value)), _) => (
-                setting.read(value.get_ref(), &self.world),
-                self.line(&key.span()),
-            ),
+            (Some((key, value)), _) => (setting.read(value.get_ref(), &self.world), self.line(&key.span())),
             (None, Fallback::Otherwise(_)) => (Ok(Value::Absent), line),
             (None, Fallback::Value(text)) => (default_of(setting, text, &self.world), line),
             (None, Fallback::Required) => {
@@ -236,14 +199,7 @@ impl Pass<'_> {
                 None
             }
         };
-        self.reading.slots.insert(
-            path,
-            Slot {
-                value,
-                line,
-                given: found.is_some(),
-            },
-        );
+        self.reading.slots.insert(path, Slot { value, line, given: found.is_some() });
     }
 
     fn child(&mut self, info: &SectionInfo, path: &str, table: Option<&DeTable<'_>>, line: usize) {
@@ -269,13 +225,7 @@ impl Pass<'_> {
         }
     }
 
-    fn repeated(
-        &mut self,
-        info: &SectionInfo,
-        path: &str,
-        value: &Spanned<DeValue<'_>>,
-        line: usize,
-    ) {
+    fn repeated(&mut self, info: &SectionInfo, path: &str, value: &Spanned<DeValue<'_>>, line: usize) {
         let DeValue::Array(items) = value.get_ref() else {
             let refusal = Refusal::new(
                 format!("is {}, not an array of tables", article(value.get_ref())),
@@ -300,8 +250,7 @@ impl Pass<'_> {
 
     fn none(&mut self, path: String, line: usize) {
         let remedy = format!("add at least one section [[{path}]]");
-        self.reading
-            .refuse(line, path, Refusal::new("there are none", remedy));
+        self.reading.refuse(line, path, Refusal::new("there are none", remedy));
     }
 
     fn table<'v, 'i>(
@@ -339,17 +288,9 @@ fn default_of(setting: &Setting, text: &str, world: &World<'_>) -> Result<Value,
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {
-    1 + text
-        .bytes()
-        .take(span.start)
-        .filter(|byte| *byte == b'\n')
-        .count()
+    1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
 }

@@ -49,10 +49,7 @@ pub fn reference() -> String {
 }
 
 fn settings_of(page: &mut String, section: &str) {
-    for setting in SETTINGS
-        .iter()
-        .filter(|setting| setting.section() == section)
-    {
+    for setting in SETTINGS.iter().filter(|setting| setting.section() == section) {
         // Writing to a string cannot fail.
         let _ = write!(page, "{}", Entry(setting));
     }

@@ -31,59 +31,23 @@ impl std::fmt::Debug for Rule {
     }
 }
 
-pub(super) const FILLED: Rule = Rule {
-    form: "string",
-    check: filled,
-};
-pub(super) const PIPELINE: Rule = Rule {
-    form: "1 to 64 of `a-z 0-9 -`",
-    check: pipeline,
-};
-pub(super) const ACCOUNT: Rule = Rule {
-    form: "account identifier",
-    check: account,
-};
-pub(super) const BASE_URL: Rule = Rule {
-    form: "URL",
-    check: base_url,
-};
-pub(super) const SERVER: Rule = Rule {
-    form: "`host:port`",
-    check: server,
-};
-pub(super) const TOPIC: Rule = Rule {
-    form: "topic name",
-    check: legal_topic,
-};
-pub(super) const TOPIC_TEMPLATE: Rule = Rule {
-    form: "topic name with placeholders",
-    check: topic_template,
-};
-pub(super) const SCHEMA: Rule = Rule {
-    form: "`DATABASE.SCHEMA`",
-    check: schema,
-};
-pub(super) const OBJECT: Rule = Rule {
-    form: "`DATABASE.SCHEMA.NAME`",
-    check: object,
-};
-pub(super) const COLUMN: Rule = Rule {
-    form: "column name",
-    check: column,
-};
-pub(super) const PARAMETER: Rule = Rule {
-    form: "parameter name",
-    check: parameter,
-};
+pub(super) const FILLED: Rule = Rule { form: "string", check: filled };
+pub(super) const PIPELINE: Rule = Rule { form: "1 to 64 of `a-z 0-9 -`", check: pipeline };
+pub(super) const ACCOUNT: Rule = Rule { form: "account identifier", check: account };
+pub(super) const BASE_URL: Rule = Rule { form: "URL", check: base_url };
+pub(super) const SERVER: Rule = Rule { form: "`host:port`", check: server };
+pub(super) const TOPIC: Rule = Rule { form: "topic name", check: legal_topic };
+pub(super) const TOPIC_TEMPLATE: Rule = Rule { form: "topic name with placeholders", check: topic_template };
+pub(super) const SCHEMA: Rule = Rule { form: "`DATABASE.SCHEMA`", check: schema };
+pub(super) const OBJECT: Rule = Rule { form: "`DATABASE.SCHEMA.NAME`", check: object };
+pub(super) const COLUMN: Rule = Rule { form: "column name", check: column };
+pub(super) const PARAMETER: Rule = Rule { form: "parameter name", check: parameter };
 
 fn filled(text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
         Err(Refusal::new("is empty", "give it a value, or remove it"))
     } else if text.chars().any(char::is_control) {
-        Err(Refusal::new(
-            "has a control character in it",
-            "write it on one line, without tabs",
-        ))
+        Err(Refusal::new("has a control character in it", "write it on one line, without tabs"))
     } else {
         Ok(text.to_owned())
     }
@@ -92,19 +56,10 @@ fn filled(text: &str) -> Result<String, Refusal> {
 fn pipeline(text: &str) -> Result<String, Refusal> {
     const REMEDY: &str = "use 1 to 64 of the characters a-z 0-9 -";
     if text.is_empty() || text.len() > 64 {
-        return Err(Refusal::new(
-            format!("has {} characters", text.chars().count()),
-            REMEDY,
-        ));
+        return Err(Refusal::new(format!("has {} characters", text.chars().count()), REMEDY));
     }
-    match text
-        .chars()
-        .find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
-    {
-        Some(c) => Err(Refusal::new(
-            format!("{c:?} may not be in a pipeline's name"),
-            REMEDY,
-        )),
+    match text.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+        Some(c) => Err(Refusal::new(format!("{c:?} may not be in a pipeline's name"), REMEDY)),
         None => Ok(text.to_owned()),
     }
 }
@@ -112,22 +67,13 @@ fn pipeline(text: &str) -> Result<String, Refusal> {
 fn account(text: &str) -> Result<String, Refusal> {
     const REMEDY: &str = "write the account identifier alone, such as \"myorg-myaccount\"";
     if text.contains("://") || text.to_ascii_lowercase().contains("snowflakecomputing") {
-        return Err(Refusal::new(
-            "is an address, not an account identifier",
-            REMEDY,
-        ));
+        return Err(Refusal::new("is an address, not an account identifier", REMEDY));
     }
     if text.is_empty() {
         return Err(Refusal::new("is empty", REMEDY));
     }
-    match text
-        .chars()
-        .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
-    {
-        Some(c) => Err(Refusal::new(
-            format!("{c:?} may not be in an account identifier"),
-            REMEDY,
-        )),
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
+        Some(c) => Err(Refusal::new(format!("{c:?} may not be in an account identifier"), REMEDY)),
         None => Ok(text.to_owned()),
     }
 }
@@ -135,7 +81,8 @@ fn account(text: &str) -> Result<String, Refusal> {
 /// Passwords travel in the body of a login, so clear text is for this machine
 /// only.
 fn base_url(text: &str) -> Result<String, Refusal> {
-    const REMEDY: &str = "write scheme, host and port alone, such as \"https://myorg-myaccount.snowflakecomputing.com\"";
+    const REMEDY: &str =
+        "write scheme, host and port alone, such as \"https://myorg-myaccount.snowflakecomputing.com\"";
     let Ok(url) = Url::parse(text) else {
         return Err(Refusal::new("is not a URL", REMEDY));
     };
@@ -143,10 +90,7 @@ fn base_url(text: &str) -> Result<String, Refusal> {
         return Err(Refusal::new("has no host", REMEDY));
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Refusal::new(
-            "has credentials in it",
-            "use user, password and token",
-        ));
+        return Err(Refusal::new("has credentials in it", "use user, password and token"));
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(Refusal::new("has a path, a query or a fragment", REMEDY));
@@ -167,10 +111,7 @@ fn base_url(text: &str) -> Result<String, Refusal> {
 
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn server(text: &str) -> Result<String, Refusal> {
@@ -180,10 +121,7 @@ fn server(text: &str) -> Result<String, Refusal> {
         return refuse("is a URL");
     }
     if text.contains(',') {
-        return Err(Refusal::new(
-            format!("\"{text}\" holds several servers"),
-            "write each as a string of its own",
-        ));
+        return Err(Refusal::new(format!("\"{text}\" holds several servers"), "write each as a string of its own"));
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return refuse("has no port");
@@ -191,36 +129,22 @@ fn server(text: &str) -> Result<String, Refusal> {
     if !matches!(port.parse::<u16>(), Ok(1..)) {
         return refuse("has no port between 1 and 65535");
     }
-    let ok = match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    let ok = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
-        }
+        None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')),
     };
-    if ok {
-        Ok(text.to_owned())
-    } else {
-        refuse("has no valid host")
-    }
+    if ok { Ok(text.to_owned()) } else { refuse("has no valid host") }
 }
 
 fn topic_template(text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
-        return Err(Refusal::new(
-            "is empty",
-            "remove it, or write a template such as \"{database}.{schema}.{table}\"",
-        ));
+        return Err(Refusal::new("is empty", "remove it, or write a template such as \"{database}.{schema}.{table}\""));
     }
     TopicTemplate::parse(text).map(|_| text.to_owned())
 }
 
-const NAME_REMEDY: &str = "quote an identifier that has other characters than letters, digits, _ and $, such as 'SHOP.PUBLIC.\"My table\"'";
+const NAME_REMEDY: &str =
+    "quote an identifier that has other characters than letters, digits, _ and $, such as 'SHOP.PUBLIC.\"My table\"'";
 
 fn name_refusal(error: NameError, remedy: &str) -> Refusal {
     Refusal::new(error.reason, remedy)
@@ -233,25 +157,16 @@ fn schema(text: &str) -> Result<String, Refusal> {
 }
 
 fn object(text: &str) -> Result<String, Refusal> {
-    text.parse::<ObjectName>()
-        .map(|name| name.to_string())
-        .map_err(|error| {
-            let remedy = if error.reason.starts_with("has ") {
-                "write it as \"DATABASE.SCHEMA.NAME\""
-            } else {
-                NAME_REMEDY
-            };
-            name_refusal(error, remedy)
-        })
+    text.parse::<ObjectName>().map(|name| name.to_string()).map_err(|error| {
+        let remedy =
+            if error.reason.starts_with("has ") { "write it as \"DATABASE.SCHEMA.NAME\"" } else { NAME_REMEDY };
+        name_refusal(error, remedy)
+    })
 }
 
 fn column(text: &str) -> Result<String, Refusal> {
-    identifier(text).map_err(|error| {
-        name_refusal(
-            error,
-            "write one column's name, quoted if it is case-sensitive: '\"Id\"'",
-        )
-    })
+    identifier(text)
+        .map_err(|error| name_refusal(error, "write one column's name, quoted if it is case-sensitive: '\"Id\"'"))
 }
 
 /// These three are the publisher's own: the first two have settings, and the
@@ -265,22 +180,13 @@ fn parameter(text: &str) -> Result<String, Refusal> {
         ));
     }
     if name == "QUERY_TAG" {
-        return Err(Refusal::new(
-            "has a setting of its own",
-            "set snowflake.query_tag",
-        ));
+        return Err(Refusal::new("has a setting of its own", "set snowflake.query_tag"));
     }
     if name.ends_with("QUERY_RESULT_FORMAT") {
-        return Err(Refusal::new(
-            "has a setting of its own",
-            "set snowflake.result_format",
-        ));
+        return Err(Refusal::new("has a setting of its own", "set snowflake.result_format"));
     }
     if name == "AUTOCOMMIT" {
-        return Err(Refusal::new(
-            "may not be changed: staging rests on autocommit",
-            "remove it",
-        ));
+        return Err(Refusal::new("may not be changed: staging rests on autocommit", "remove it"));
     }
     Ok(text.to_owned())
 }
@@ -292,14 +198,8 @@ mod tests {
     #[test]
     fn urls_are_https_or_stay_here() {
         for (text, url) in [
-            (
-                "https://a-b.snowflakecomputing.com",
-                "https://a-b.snowflakecomputing.com",
-            ),
-            (
-                "https://a-b.snowflakecomputing.com/",
-                "https://a-b.snowflakecomputing.com",
-            ),
+            ("https://a-b.snowflakecomputing.com", "https://a-b.snowflakecomputing.com"),
+            ("https://a-b.snowflakecomputing.com/", "https://a-b.snowflakecomputing.com"),
             ("https://a-b.example:8443/", "https://a-b.example:8443"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://127.9.9.9", "http://127.9.9.9"),
@@ -327,26 +227,10 @@ mod tests {
 
     #[test]
     fn servers_have_host_and_port() {
-        for text in [
-            "a:1",
-            "broker-1.kafka_x.svc:9092",
-            "10.0.0.1:65535",
-            "[::1]:9092",
-        ] {
+        for text in ["a:1", "broker-1.kafka_x.svc:9092", "10.0.0.1:65535", "[::1]:9092"] {
             assert_eq!(server(text).unwrap(), text);
         }
-        for text in [
-            "a",
-            ":1",
-            "a:0",
-            "a:65536",
-            "a:b",
-            "SSL://a:1",
-            "a:1,b:1",
-            "::1:9092",
-            "[x]:1",
-            "a b:1",
-        ] {
+        for text in ["a", ":1", "a:0", "a:65536", "a:b", "SSL://a:1", "a:1,b:1", "::1:9092", "[x]:1", "a b:1"] {
             assert!(server(text).is_err(), "{text}");
         }
     }
@@ -364,13 +248,7 @@ mod tests {
     #[test]
     fn own_parameters_are_reserved() {
         assert_eq!(parameter("Timezone").unwrap(), "Timezone");
-        for text in [
-            "",
-            "a b",
-            "query_tag",
-            "GO_QUERY_RESULT_FORMAT",
-            "autocommit",
-        ] {
+        for text in ["", "a b", "query_tag", "GO_QUERY_RESULT_FORMAT", "autocommit"] {
             assert!(parameter(text).is_err(), "{text}");
         }
     }

@@ -59,10 +59,7 @@ const LONGEST: u64 = 64 * 1024;
 impl Secret {
     /// A secret that this program made itself.
     pub fn new(value: impl Into<String>) -> Self {
-        Self {
-            value: value.into(),
-            source: SecretSource::Given,
-        }
+        Self { value: value.into(), source: SecretSource::Given }
     }
 
     /// The secret in clear, for the one place that sends it.
@@ -86,30 +83,19 @@ impl Secret {
 }
 
 impl SecretSource {
-    pub(super) fn read_env(
-        name: &str,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Secret, SecretError> {
+    pub(super) fn read_env(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
         match env(name) {
             None => Err(SecretError::Unset(name.to_owned())),
             Some(value) if value.is_empty() => Err(SecretError::EmptyVariable(name.to_owned())),
-            Some(value) => Ok(Secret {
-                value,
-                source: Self::Env(name.to_owned()),
-            }),
+            Some(value) => Ok(Secret { value, source: Self::Env(name.to_owned()) }),
         }
     }
 
     pub(super) fn read_file(path: &Path) -> Result<Secret, SecretError> {
         let shown = path.display().to_string();
         let mut bytes = Vec::new();
-        if let Err(error) =
-            open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
-        {
-            return Err(SecretError::Unreadable {
-                path: shown,
-                reason: error.to_string(),
-            });
+        if let Err(error) = open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)) {
+            return Err(SecretError::Unreadable { path: shown, reason: error.to_string() });
         }
         if bytes.len() as u64 > LONGEST {
             return Err(SecretError::NotASecret(shown, "it is longer than 64 KiB"));
@@ -121,10 +107,7 @@ impl SecretSource {
         if value.is_empty() {
             return Err(SecretError::EmptyFile(shown));
         }
-        Ok(Secret {
-            value: value.to_owned(),
-            source: Self::File(path.to_owned()),
-        })
+        Ok(Secret { value: value.to_owned(), source: Self::File(path.to_owned()) })
     }
 }
 
@@ -168,10 +151,7 @@ mod tests {
         assert_eq!(secret.reread().unwrap().expose(), "second");
         assert_eq!(secret.expose(), " first ");
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            secret.reread(),
-            Err(SecretError::Unreadable { .. })
-        ));
+        assert!(matches!(secret.reread(), Err(SecretError::Unreadable { .. })));
     }
 
     #[test]
@@ -198,9 +178,6 @@ mod tests {
     #[test]
     fn neither_debug_nor_display_shows_it() {
         let secret = Secret::new("hunter2");
-        assert_eq!(
-            format!("{secret:?} {secret} {:#?}", Some(&secret)),
-            "*** *** Some(\n    ***,\n)"
-        );
+        assert_eq!(format!("{secret:?} {secret} {:#?}", Some(&secret)), "*** *** Some(\n    ***,\n)");
     }
 }

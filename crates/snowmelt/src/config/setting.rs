@@ -99,23 +99,16 @@ impl Setting {
 
     /// The part before it: `""` at the top level.
     pub fn section(&self) -> &'static str {
-        self.path
-            .rsplit_once('.')
-            .map_or("", |(section, _)| section)
+        self.path.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
     /// Checks one TOML value and converts it. Every refusal of a list's or a
     /// map's members is returned, each of one value.
-    pub(super) fn read(
-        &self,
-        value: &DeValue<'_>,
-        world: &World<'_>,
-    ) -> Result<Value, Vec<Refusal>> {
+    pub(super) fn read(&self, value: &DeValue<'_>, world: &World<'_>) -> Result<Value, Vec<Refusal>> {
         match (&self.kind, value) {
-            (Kind::Text(rule), DeValue::String(text)) => rule
-                .apply(text)
-                .map(Value::Text)
-                .map_err(|refusal| vec![refusal]),
+            (Kind::Text(rule), DeValue::String(text)) => {
+                rule.apply(text).map(Value::Text).map_err(|refusal| vec![refusal])
+            }
             (Kind::Choice(words), DeValue::String(word)) => choose(words, word),
             (Kind::Flag, DeValue::Boolean(flag)) => Ok(Value::Flag(*flag)),
             (Kind::Integer { min, max }, DeValue::Integer(number)) => {
@@ -126,35 +119,20 @@ impl Setting {
             }
             (Kind::Size { min, max }, DeValue::String(text)) => match quantity::parse_size(text) {
                 Some(size) if (*min..=*max).contains(&size) => Ok(Value::Size(size)),
-                Some(_) => self.refuse(format!(
-                    "must be {}",
-                    self.kind.bounds().unwrap_or_default()
-                )),
-                None => self.refuse(format!(
-                    "must be a whole number with one of the units {}",
-                    quantity::SIZE_UNITS
-                )),
+                Some(_) => self.refuse(format!("must be {}", self.kind.bounds().unwrap_or_default())),
+                None => self.refuse(format!("must be a whole number with one of the units {}", quantity::SIZE_UNITS)),
             },
-            (Kind::Duration { min, max }, DeValue::String(text)) => {
-                match quantity::parse_duration(text) {
-                    Some(time) if (*min..=*max).contains(&time) => Ok(Value::Duration(time)),
-                    Some(_) => self.refuse(format!(
-                        "must be {}",
-                        self.kind.bounds().unwrap_or_default()
-                    )),
-                    None => self.refuse(format!(
-                        "must be a whole number with one of the units {}",
-                        quantity::DURATION_UNITS
-                    )),
+            (Kind::Duration { min, max }, DeValue::String(text)) => match quantity::parse_duration(text) {
+                Some(time) if (*min..=*max).contains(&time) => Ok(Value::Duration(time)),
+                Some(_) => self.refuse(format!("must be {}", self.kind.bounds().unwrap_or_default())),
+                None => {
+                    self.refuse(format!("must be a whole number with one of the units {}", quantity::DURATION_UNITS))
                 }
-            }
+            },
             (Kind::Secret, DeValue::Table(table)) => self.read_secret(table, world),
             (Kind::Secret, DeValue::String(_)) => Err(vec![Refusal::new(
                 "secrets may not stand in this file",
-                format!(
-                    "put it into a file or an environment variable and write {}",
-                    self.example()
-                ),
+                format!("put it into a file or an environment variable and write {}", self.example()),
             )]),
             (Kind::File, DeValue::String(path)) if !path.is_empty() => {
                 let path = world.folder.join(path.as_ref());
@@ -196,17 +174,16 @@ impl Setting {
             let key = key.get_ref().as_ref();
             match (key, value.get_ref()) {
                 // Not repeated: what is no name may well be the secret itself.
-                ("env", DeValue::String(text)) if !is_variable(text) => refusals.push(
-                    self.refusal("env is not the name of an environment variable".to_owned()),
-                ),
+                ("env", DeValue::String(text)) if !is_variable(text) => {
+                    refusals.push(self.refusal("env is not the name of an environment variable".to_owned()))
+                }
                 ("env" | "file", DeValue::String(text)) if !text.is_empty() => {
                     found = Some((key, text.as_ref()));
                 }
                 ("env" | "file", _) => {
                     refusals.push(self.refusal(format!("{key} is not a string with a name in it")));
                 }
-                _ => refusals
-                    .push(self.refusal(format!("{key} is not known here, only env or file"))),
+                _ => refusals.push(self.refusal(format!("{key} is not known here, only env or file"))),
             }
         }
         if table.contains_key("env") && table.contains_key("file") {
@@ -228,11 +205,7 @@ impl Setting {
         })
     }
 
-    fn read_list(
-        &self,
-        rule: &Rule,
-        items: &[toml::Spanned<DeValue<'_>>],
-    ) -> Result<Value, Vec<Refusal>> {
+    fn read_list(&self, rule: &Rule, items: &[toml::Spanned<DeValue<'_>>]) -> Result<Value, Vec<Refusal>> {
         if items.is_empty() {
             return self.refuse("is empty".to_owned());
         }
@@ -243,20 +216,12 @@ impl Setting {
             match item.get_ref() {
                 DeValue::String(text) => match rule.apply(text) {
                     Ok(text) => list.push(text),
-                    Err(refusal) => refusals.push(Refusal::new(
-                        format!("{name} {}", refusal.reason),
-                        refusal.remedy,
-                    )),
+                    Err(refusal) => refusals.push(Refusal::new(format!("{name} {}", refusal.reason), refusal.remedy)),
                 },
-                other => refusals
-                    .push(self.refusal(format!("{name} is {}, not a string", article(other)))),
+                other => refusals.push(self.refusal(format!("{name} is {}, not a string", article(other)))),
             }
         }
-        if refusals.is_empty() {
-            Ok(Value::List(list))
-        } else {
-            Err(refusals)
-        }
+        if refusals.is_empty() { Ok(Value::List(list)) } else { Err(refusals) }
     }
 
     fn read_map(&self, rule: &Rule, table: &DeTable<'_>) -> Result<Value, Vec<Refusal>> {
@@ -269,22 +234,14 @@ impl Setting {
                     map.insert(key, text.clone().into_owned());
                 }
                 (Err(refusal), _) => {
-                    refusals.push(Refusal::new(
-                        format!("{key} {}", refusal.reason),
-                        refusal.remedy,
-                    ));
+                    refusals.push(Refusal::new(format!("{key} {}", refusal.reason), refusal.remedy));
                 }
                 (Ok(_), other) => {
-                    refusals
-                        .push(self.refusal(format!("{key} is {}, not a string", article(other))));
+                    refusals.push(self.refusal(format!("{key} is {}, not a string", article(other))));
                 }
             }
         }
-        if refusals.is_empty() {
-            Ok(Value::Map(map))
-        } else {
-            Err(refusals)
-        }
+        if refusals.is_empty() { Ok(Value::Map(map)) } else { Err(refusals) }
     }
 }
 
@@ -309,37 +266,25 @@ impl Kind {
         match self {
             Self::Integer { min, max } => Some(format!("between {min} and {max}")),
             Self::Size { min, max } => Some(format!("between {} and {}", size(min)?, size(max)?)),
-            Self::Duration { min, max } => Some(format!(
-                "between {} and {}",
-                quantity::show_duration(*min),
-                quantity::show_duration(*max)
-            )),
+            Self::Duration { min, max } => {
+                Some(format!("between {} and {}", quantity::show_duration(*min), quantity::show_duration(*max)))
+            }
             _ => None,
         }
     }
 }
 
-fn choose(
-    words: &'static [(&'static str, &'static str)],
-    word: &str,
-) -> Result<Value, Vec<Refusal>> {
+fn choose(words: &'static [(&'static str, &'static str)], word: &str) -> Result<Value, Vec<Refusal>> {
     let known = words.iter().map(|(word, _)| *word);
     if known.clone().any(|known| known == word) {
         return Ok(Value::Text(word.to_owned()));
     }
-    let list = known
-        .clone()
-        .map(|word| format!("\"{word}\""))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = known.clone().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     let remedy = match nearest(word, known) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "choose one of them".to_owned(),
     };
-    Err(vec![Refusal::new(
-        format!("\"{word}\" is not one of {list}"),
-        remedy,
-    )])
+    Err(vec![Refusal::new(format!("\"{word}\" is not one of {list}"), remedy)])
 }
 
 fn is_variable(name: &str) -> bool {

@@ -48,11 +48,7 @@ impl SectionInfo {
 }
 
 const fn section(path: &'static str, presence: Presence, doc: &'static str) -> SectionInfo {
-    SectionInfo {
-        path,
-        presence,
-        doc,
-    }
+    SectionInfo { path, presence, doc }
 }
 
 pub(super) const SECTIONS: &[SectionInfo] = &[
@@ -61,22 +57,10 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         Presence::Always,
         "Where the account is and how to log in. Everything the publisher creates lives in `state_schema`.",
     ),
-    section(
-        "kafka",
-        Presence::Always,
-        "The brokers, and how to produce to them.",
-    ),
+    section("kafka", Presence::Always, "The brokers, and how to produce to them."),
     section("kafka.tls", Presence::Always, "TLS towards the brokers."),
-    section(
-        "kafka.sasl",
-        Presence::IfGiven,
-        "Log in to the brokers. Without this section there is no login.",
-    ),
-    section(
-        "checkpoint",
-        Presence::Always,
-        "The compacted topic that says how far each table has come.",
-    ),
+    section("kafka.sasl", Presence::IfGiven, "Log in to the brokers. Without this section there is no login."),
+    section("checkpoint", Presence::Always, "The compacted topic that says how far each table has come."),
     section("topics", Presence::Always, "The topics that changes go to."),
     section("format", Presence::Always, "How an event looks."),
     section(
@@ -94,11 +78,7 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         Presence::Always,
         "How long to wait before trying again after a failure: from `initial`, doubled and jittered, to `max`.",
     ),
-    section(
-        "tables[]",
-        Presence::Repeated,
-        "A table to capture. There is at least one.",
-    ),
+    section("tables[]", Presence::Repeated, "A table to capture. There is at least one."),
 ];
 
 const KIB: u64 = 1 << 10;
@@ -106,27 +86,15 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 const fn seconds(min: u64, max: u64) -> Kind {
-    Kind::Duration {
-        min: Duration::from_secs(min),
-        max: Duration::from_secs(max),
-    }
+    Kind::Duration { min: Duration::from_secs(min), max: Duration::from_secs(max) }
 }
 
 const fn millis(min: u64, max: u64) -> Kind {
-    Kind::Duration {
-        min: Duration::from_millis(min),
-        max: Duration::from_millis(max),
-    }
+    Kind::Duration { min: Duration::from_millis(min), max: Duration::from_millis(max) }
 }
 
-const REPLICAS: Kind = Kind::Integer {
-    min: -1,
-    max: 1_000,
-};
-const PARTITIONS: Kind = Kind::Integer {
-    min: 1,
-    max: 100_000,
-};
+const REPLICAS: Kind = Kind::Integer { min: -1, max: 1_000 };
+const PARTITIONS: Kind = Kind::Integer { min: 1, max: 100_000 };
 
 const fn setting(
     path: &'static str,
@@ -135,13 +103,7 @@ const fn setting(
     example: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting {
-        path,
-        kind,
-        fallback,
-        doc,
-        example,
-    }
+    Setting { path, kind, fallback, doc, example }
 }
 
 /// Every setting there is.

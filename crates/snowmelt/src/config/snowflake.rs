@@ -109,9 +109,7 @@ fn check_credentials(section: &Section<'_>) {
     };
     let (needed, unused): (&[&str], &[&str]) = match authenticator {
         Authenticator::Password => (&["user", "password"], &["token"]),
-        Authenticator::Oauth | Authenticator::ProgrammaticAccessToken => {
-            (&["token"], &["password"])
-        }
+        Authenticator::Oauth | Authenticator::ProgrammaticAccessToken => (&["token"], &["password"]),
     };
     let word = authenticator.as_str();
     for key in needed {

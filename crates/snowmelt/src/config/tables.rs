@@ -46,10 +46,8 @@ impl Table {
     /// Reads all tables, comparing each with those before it.
     pub(super) fn build_all(sections: &[Section<'_>], naming: &Naming<'_>) -> Option<Vec<Self>> {
         let mut seen = Seen::default();
-        let tables: Vec<Option<Self>> = sections
-            .iter()
-            .map(|section| Self::build(section, naming, &mut seen))
-            .collect();
+        let tables: Vec<Option<Self>> =
+            sections.iter().map(|section| Self::build(section, naming, &mut seen)).collect();
         tables.into_iter().collect()
     }
 
@@ -106,8 +104,7 @@ fn check_snapshot(section: &Section<'_>) {
     if section.given("stream") && section.get::<Snapshot>("snapshot") == Some(Snapshot::Initial) {
         section.refuse(
             "snapshot",
-            "\"initial\" does not go with an existing stream, whose rows are decided already"
-                .to_owned(),
+            "\"initial\" does not go with an existing stream, whose rows are decided already".to_owned(),
             "set snapshot = \"never\", or remove stream".to_owned(),
         );
     }
@@ -119,11 +116,7 @@ fn check_key(section: &Section<'_>) {
     };
     for (at, column) in key.iter().enumerate() {
         if key.iter().take(at).any(|earlier| earlier == column) {
-            section.refuse(
-                "key",
-                format!("{column} is named twice"),
-                "name each key column once".to_owned(),
-            );
+            section.refuse("key", format!("{column} is named twice"), "name each key column once".to_owned());
         }
     }
 }
@@ -133,12 +126,7 @@ fn check_key(section: &Section<'_>) {
 /// Two tables may share a topic only if both name it: then somebody meant it.
 /// A template that maps two tables to one topic is an accident, whose records
 /// would overwrite each other in a compacted topic.
-fn topic_of(
-    section: &Section<'_>,
-    table: Option<&ObjectName>,
-    naming: &Naming<'_>,
-    seen: &mut Seen,
-) -> Option<String> {
+fn topic_of(section: &Section<'_>, table: Option<&ObjectName>, naming: &Naming<'_>, seen: &mut Seen) -> Option<String> {
     let explicit = section.get::<Option<String>>("topic")?;
     let is_explicit = explicit.is_some();
     let table = table?;
@@ -162,19 +150,12 @@ fn topic_of(
     {
         section.refuse(
             "topic",
-            format!(
-                "{topic} collides with checkpoint.topic ({})",
-                checkpoint.topic
-            ),
+            format!("{topic} collides with checkpoint.topic ({})", checkpoint.topic),
             "set topic for this table, or change checkpoint.topic".to_owned(),
         );
     }
-    let here = SeenTopic {
-        topic: topic.clone(),
-        explicit: is_explicit,
-        line: section.line("topic"),
-        table: table.clone(),
-    };
+    let here =
+        SeenTopic { topic: topic.clone(), explicit: is_explicit, line: section.line("topic"), table: table.clone() };
     match seen.topics.get(&collision_form(&topic)) {
         None => {
             seen.topics.insert(collision_form(&topic), here);
@@ -193,8 +174,7 @@ fn topic_of(
         Some(first) => section.refuse(
             "topic",
             format!("{topic} is also the topic of {} on line {}", first.table, first.line),
-            "set topic for one of them, or the same topic for both if they are to share it"
-                .to_owned(),
+            "set topic for one of them, or the same topic for both if they are to share it".to_owned(),
         ),
     }
     Some(topic)

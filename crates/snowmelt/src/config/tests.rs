@@ -38,10 +38,7 @@ fn read(path: &Path) -> (Result<Config, Problems>, String) {
         Ok(config) => format!("{config:#?}\n"),
         Err(problems) => format!("{problems}\n"),
     };
-    (
-        result,
-        shown.replace(&format!("{}/", path.parent().unwrap().display()), ""),
-    )
+    (result, shown.replace(&format!("{}/", path.parent().unwrap().display()), ""))
 }
 
 fn files(folder: &str, extension: &str) -> BTreeSet<PathBuf> {
@@ -70,17 +67,10 @@ fn compare_all(folder: &str, good: bool) {
     for input in &inputs {
         let (result, shown) = read(input);
         assert_eq!(result.is_ok(), good, "{}\n{shown}", input.display());
-        assert!(
-            !shown.contains(PASSWORD),
-            "{} shows a secret",
-            input.display()
-        );
+        assert!(!shown.contains(PASSWORD), "{} shows a secret", input.display());
         compare(&input.with_extension("expected"), &shown);
     }
-    let answered = files(folder, "expected")
-        .iter()
-        .map(|path| path.with_extension("toml"))
-        .collect();
+    let answered = files(folder, "expected").iter().map(|path| path.with_extension("toml")).collect();
     assert_eq!(inputs, answered, "an expectation without its file");
 }
 
@@ -110,22 +100,15 @@ fn the_reference_is_the_committed_page() {
 #[test]
 fn every_setting_reaches_the_configuration() {
     let mut reached = BTreeSet::new();
-    for file in [
-        "tests/config/valid/full.toml",
-        "tests/config/valid/tokens.toml",
-    ] {
+    for file in ["tests/config/valid/full.toml", "tests/config/valid/tokens.toml"] {
         let path = crate_path(file);
         let origin = path.to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let whole = format!("{:?}", Config::parse(&text, origin, &env).unwrap());
         let reading = Reading::of(&text, origin, &env).unwrap();
         for (setting, line) in reading.given_lines() {
-            let without: String = text
-                .lines()
-                .enumerate()
-                .filter(|(at, _)| at + 1 != line)
-                .flat_map(|(_, line)| [line, "\n"])
-                .collect();
+            let without: String =
+                text.lines().enumerate().filter(|(at, _)| at + 1 != line).flat_map(|(_, line)| [line, "\n"]).collect();
             let changed = match Config::parse(&without, origin, &env) {
                 Ok(config) => format!("{config:?}") != whole,
                 Err(_) => true,
@@ -135,37 +118,20 @@ fn every_setting_reaches_the_configuration() {
         }
     }
     for setting in SETTINGS {
-        assert!(
-            reached.contains(setting.path),
-            "{} is in neither file",
-            setting.path
-        );
+        assert!(reached.contains(setting.path), "{} is in neither file", setting.path);
     }
 }
 
 #[test]
 fn every_default_and_every_example_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    for name in [
-        "ca.pem",
-        "client.pem",
-        "client.key",
-        "kafka-password",
-        "snowflake-token",
-    ] {
+    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token"] {
         std::fs::write(folder.path().join(name), "content\n").unwrap();
     }
-    let world = World {
-        folder: folder.path().to_owned(),
-        env: &env,
-    };
+    let world = World { folder: folder.path().to_owned(), env: &env };
     let mut paths = BTreeSet::new();
     for setting in SETTINGS {
-        assert!(
-            paths.insert(setting.path),
-            "{} is listed twice",
-            setting.path
-        );
+        assert!(paths.insert(setting.path), "{} is listed twice", setting.path);
         let default = match setting.fallback {
             Fallback::Value(text) => Some(text),
             Fallback::Required | Fallback::Otherwise(_) => None,
@@ -183,27 +149,15 @@ fn every_default_and_every_example_is_accepted() {
 fn what_is_left_out_has_its_default() {
     let (config, _) = read(&crate_path("tests/config/valid/minimal.toml"));
     let config = config.unwrap();
-    assert_eq!(
-        config.snowflake.url,
-        "https://my-org-account1.snowflakecomputing.com"
-    );
-    assert_eq!(
-        config.snowflake.password.as_ref().map(Secret::expose),
-        Some(PASSWORD)
-    );
+    assert_eq!(config.snowflake.url, "https://my-org-account1.snowflakecomputing.com");
+    assert_eq!(config.snowflake.password.as_ref().map(Secret::expose), Some(PASSWORD));
     assert_eq!(config.snowflake.query_tag, "snowmelt/shop");
     assert_eq!(config.snowflake.request_timeout, Duration::from_secs(120));
     assert_eq!(config.kafka.client_id, "snowmelt-shop");
     assert_eq!(config.kafka.batch_bytes, 1_000_000);
     assert_eq!(config.kafka.max_message_bytes, 1_048_576);
     assert!(config.kafka.sasl.is_none());
-    assert_eq!(
-        (
-            config.checkpoint.topic.as_str(),
-            config.checkpoint.replication_factor
-        ),
-        ("snowmelt-checkpoints", -1)
-    );
+    assert_eq!((config.checkpoint.topic.as_str(), config.checkpoint.replication_factor), ("snowmelt-checkpoints", -1));
     assert_eq!(config.delivery.memory, 64 << 20);
     assert_eq!(config.delivery.slice_interval, Duration::from_millis(250));
     assert_eq!(config.tables.len(), 1);
@@ -218,19 +172,13 @@ fn a_token_file_is_found_beside_the_configuration_and_read_again() {
     let minimal = std::fs::read_to_string(crate_path("tests/config/valid/minimal.toml")).unwrap();
     let text = minimal
         .replace("user = \"snowmelt\"", "authenticator = \"oauth\"")
-        .replace(
-            "password = { env = \"SNOWMELT_PASSWORD\" }",
-            "token = { file = \"token\" }",
-        );
+        .replace("password = { env = \"SNOWMELT_PASSWORD\" }", "token = { file = \"token\" }");
     assert_ne!(text, minimal);
     std::fs::write(&path, text).unwrap();
     std::fs::write(folder.path().join("token"), "one\n").unwrap();
     let token = Config::load(&path).unwrap().snowflake.token.unwrap();
     assert_eq!(token.expose(), "one");
-    assert_eq!(
-        token.source(),
-        &SecretSource::File(folder.path().join("token"))
-    );
+    assert_eq!(token.source(), &SecretSource::File(folder.path().join("token")));
     std::fs::write(folder.path().join("token"), "two\n").unwrap();
     assert_eq!(token.reread().unwrap().expose(), "two");
 }
@@ -242,10 +190,7 @@ fn a_file_that_cannot_be_read_is_one_problem() {
     let problems = Config::load(&path).unwrap_err();
     assert_eq!(problems.as_slice().len(), 1);
     let shown = problems.to_string();
-    assert!(
-        shown.starts_with(&format!("{}: cannot be read: ", path.display())),
-        "{shown}"
-    );
+    assert!(shown.starts_with(&format!("{}: cannot be read: ", path.display())), "{shown}");
 
     std::fs::write(&path, b"name = \"\xff\"").unwrap();
     let problems = Config::load(&path).unwrap_err();
@@ -275,9 +220,7 @@ fn a_secret_in_broken_text_is_not_repeated() {
         format!("[snowflake]\npassword = {{ env = \"{PASSWORD}\" }}\n"),
         format!("[snowflake]\npasword = \"{PASSWORD}\"\ntoken = [\"{PASSWORD}\"]\n"),
     ] {
-        let problems = Config::parse(&text, "x.toml", &env)
-            .unwrap_err()
-            .to_string();
+        let problems = Config::parse(&text, "x.toml", &env).unwrap_err().to_string();
         assert!(!problems.contains(PASSWORD), "{problems}");
     }
 }

@@ -53,8 +53,7 @@ const LONGEST: usize = 249;
 impl TopicTemplate {
     /// Reads `{pipeline}`, `{database}`, `{schema}`, `{table}` and literal text.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        const REMEDY: &str =
-            "use {pipeline}, {database}, {schema}, {table} and the characters a-z A-Z 0-9 . _ -";
+        const REMEDY: &str = "use {pipeline}, {database}, {schema}, {table} and the characters a-z A-Z 0-9 . _ -";
         let mut pieces = Vec::new();
         let mut rest = text;
         while !rest.is_empty() {
@@ -63,10 +62,7 @@ impl TopicTemplate {
                 None => (rest, None),
             };
             if let Some(c) = literal.chars().find(|c| !legal(*c)) {
-                return Err(Refusal::new(
-                    format!("{c:?} may not be in a topic's name"),
-                    REMEDY,
-                ));
+                return Err(Refusal::new(format!("{c:?} may not be in a topic's name"), REMEDY));
             }
             if !literal.is_empty() {
                 pieces.push(Piece::Literal(literal.to_owned()));
@@ -83,10 +79,7 @@ impl TopicTemplate {
                 "schema" => Piece::Schema,
                 "table" => Piece::Table,
                 _ => {
-                    return Err(Refusal::new(
-                        format!("{{{word}}} is not a placeholder"),
-                        REMEDY,
-                    ));
+                    return Err(Refusal::new(format!("{{{word}}} is not a placeholder"), REMEDY));
                 }
             });
             rest = after;
@@ -126,26 +119,16 @@ pub(super) fn legal_topic(name: &str) -> Result<String, Refusal> {
         return Err(Refusal::new("is empty", REMEDY));
     }
     if let Some(c) = name.chars().find(|c| !legal(*c)) {
-        return Err(Refusal::new(
-            format!("{c:?} may not be in a topic's name"),
-            REMEDY,
-        ));
+        return Err(Refusal::new(format!("{c:?} may not be in a topic's name"), REMEDY));
     }
     if name.len() > LONGEST {
-        return Err(Refusal::new(
-            format!("has {} characters", name.len()),
-            REMEDY,
-        ));
+        return Err(Refusal::new(format!("has {} characters", name.len()), REMEDY));
     }
     match name {
-        "." | ".." => Err(Refusal::new(
-            format!("\"{name}\" is not a topic's name"),
-            REMEDY,
-        )),
-        "__consumer_offsets" | "__transaction_state" => Err(Refusal::new(
-            format!("{name} belongs to Kafka itself"),
-            "choose another name",
-        )),
+        "." | ".." => Err(Refusal::new(format!("\"{name}\" is not a topic's name"), REMEDY)),
+        "__consumer_offsets" | "__transaction_state" => {
+            Err(Refusal::new(format!("{name} belongs to Kafka itself"), "choose another name"))
+        }
         _ => Ok(name.to_owned()),
     }
 }
@@ -197,14 +180,8 @@ mod tests {
     fn a_template_renders_legal_names() {
         let table: ObjectName = r#"shop.public."Größe/x.y""#.parse().unwrap();
         let render = |text| TopicTemplate::parse(text).unwrap().render("cdc-1", &table);
-        assert_eq!(
-            render("{database}.{schema}.{table}"),
-            "SHOP.PUBLIC.Gr__e_x.y"
-        );
-        assert_eq!(
-            render("{pipeline}-{table}{table}_x"),
-            "cdc-1-Gr__e_x.yGr__e_x.y_x"
-        );
+        assert_eq!(render("{database}.{schema}.{table}"), "SHOP.PUBLIC.Gr__e_x.y");
+        assert_eq!(render("{pipeline}-{table}{table}_x"), "cdc-1-Gr__e_x.yGr__e_x.y_x");
         assert_eq!(render("all"), "all");
     }
 
@@ -217,11 +194,7 @@ mod tests {
             ("a b", "' ' may not be in a topic's name"),
             ("{}", "{} is not a placeholder"),
         ] {
-            assert_eq!(
-                TopicTemplate::parse(text).unwrap_err().reason,
-                reason,
-                "{text}"
-            );
+            assert_eq!(TopicTemplate::parse(text).unwrap_err().reason, reason, "{text}");
         }
     }
 
@@ -232,15 +205,7 @@ mod tests {
             assert_eq!(legal_topic(good).unwrap(), good);
         }
         let too_long = "x".repeat(250);
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "ä",
-            "__consumer_offsets",
-            too_long.as_str(),
-        ] {
+        for bad in ["", ".", "..", "a b", "ä", "__consumer_offsets", too_long.as_str()] {
             assert!(legal_topic(bad).is_err(), "{bad}");
         }
     }

@@ -14,36 +14,23 @@ use super::settings::{SECTIONS, SETTINGS, SectionInfo};
 
 /// What may stand in the section at `pattern`.
 pub(super) fn keys_of(pattern: &str) -> impl Iterator<Item = &'static str> {
-    let settings = SETTINGS
-        .iter()
-        .filter(move |setting| setting.section() == pattern);
+    let settings = SETTINGS.iter().filter(move |setting| setting.section() == pattern);
     let sections = SECTIONS.iter().filter(move |info| info.parent() == pattern);
-    settings
-        .map(Setting::key)
-        .chain(sections.map(SectionInfo::key))
+    settings.map(Setting::key).chain(sections.map(SectionInfo::key))
 }
 
 /// Where a key is not known: a neighbour with nearly its name, or else the same
 /// name elsewhere, or else all that is known here.
 pub(super) fn unknown(pattern: &str, key: &str, value: &DeValue<'_>) -> Refusal {
-    let what = if matches!(value, DeValue::Table(_)) {
-        "section"
-    } else {
-        "setting"
-    };
+    let what = if matches!(value, DeValue::Table(_)) { "section" } else { "setting" };
     let reason = format!("is not a {what}");
     if let Some(near) = nearest(key, keys_of(pattern)) {
         return Refusal::new(reason, format!("did you mean {near}?"));
     }
     let elsewhere = SETTINGS.iter().filter(|setting| setting.key() == key);
-    let places: Vec<String> = elsewhere
-        .map(|setting| heading(setting.section()))
-        .collect();
+    let places: Vec<String> = elsewhere.map(|setting| heading(setting.section())).collect();
     if !places.is_empty() {
-        return Refusal::new(
-            reason,
-            format!("did you mean {key} in {}?", places.join(" or ")),
-        );
+        return Refusal::new(reason, format!("did you mean {key} in {}?", places.join(" or ")));
     }
     let known = keys_of(pattern).collect::<Vec<_>>().join(", ");
     Refusal::new(reason, format!("known here are {known}"))

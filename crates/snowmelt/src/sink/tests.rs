@@ -1,5 +1,7 @@
 //! The sink against the embedded cluster over real sockets: what a publisher must find after any end of another.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use bytes::Bytes;
 use krafka::testing::{ApiKey, Control, FakeBroker};
 
@@ -17,9 +19,9 @@ async fn lab() -> (FakeBroker, Config, Cluster) {
     let text = format!(
         "name = \"lab\"\n[snowflake]\naccount = \"a\"\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\n\
          password = {{ env = \"P\" }}\nstate_schema = \"DB.STATE\"\n\
-         [kafka]\nbootstrap_servers = \"{}\"\nrequest_timeout = \"2s\"\ndelivery_timeout = \"4s\"\n\
+         [kafka]\nbootstrap_servers = [\"{}\"]\nrequest_timeout = \"2s\"\ndelivery_timeout = \"4s\"\n\
          [[tables]]\nname = \"DB.PUBLIC.T\"\n",
-        broker.bootstrap_servers()
+        broker.bootstrap_servers().replace(',', "\", \"")
     );
     let config = Config::parse(&text, "lab.toml", &|_| Some("secret".to_owned())).unwrap();
     let cluster = Cluster::connect(&config.kafka).await.unwrap();
@@ -94,7 +96,7 @@ async fn a_checkpoint_behind_another_captures_open_transaction_is_not_overlooked
     // Somebody else's transaction opens first and holds the last stable offset back.
     let other = cluster.producer("somebody").await.unwrap();
     other.begin().unwrap();
-    other.send(krafka::Record::new("snowmelt-checkpoints", "{}").key("somebody")).await.unwrap();
+    let _ = other.send(krafka::Record::new("snowmelt-checkpoints", "{}").key("somebody")).await.unwrap();
     let mine = start().advanced(1, 1, 1, "f");
     sink.commit(records(1), &mine).await.unwrap();
     drop(sink);

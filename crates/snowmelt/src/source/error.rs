@@ -134,9 +134,7 @@ pub enum SourceError {
         known: String,
     },
     /// A key column has a type that cannot be a key.
-    #[error(
-        "key column {column} of {table} has a type without an exact order; choose other columns in `key`"
-    )]
+    #[error("key column {column} of {table} has a type without an exact order; choose other columns in `key`")]
     KeyType {
         /// The column.
         column: String,

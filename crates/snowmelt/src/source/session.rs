@@ -242,16 +242,17 @@ impl Session {
         let mut polling: Option<String> = None;
         loop {
             let token = self.tokens.read().await.session.clone();
-            let answer = http::send(&self.account.url, what, if polling.is_some() { ATTEMPTS } else { attempts }, |attempt| {
-                let builder = match &polling {
-                    Some(path) => self.http.get(format!("{}{path}", self.account.url)),
-                    None => self.http.post(self.query_url(request_id, started, attempt)).json_body(request),
-                };
-                builder
-                    .header("Authorization", format!("Snowflake Token=\"{token}\""))
-                    .header("Accept", "application/snowflake")
-            })
-            .await?;
+            let answer =
+                http::send(&self.account.url, what, if polling.is_some() { ATTEMPTS } else { attempts }, |attempt| {
+                    let builder = match &polling {
+                        Some(path) => self.http.get(format!("{}{path}", self.account.url)),
+                        None => self.http.post(self.query_url(request_id, started, attempt)).json_body(request),
+                    };
+                    builder
+                        .header("Authorization", format!("Snowflake Token=\"{token}\""))
+                        .header("Accept", "application/snowflake")
+                })
+                .await?;
             let Answer::Body(body) = answer else {
                 return Err(SourceError::Unreachable {
                     url: self.account.url.clone(),
@@ -272,8 +273,11 @@ impl Session {
     }
 
     fn query_url(&self, request_id: Uuid, started: u128, attempt: Attempt) -> String {
-        let mut url =
-            format!("{}/queries/v1/query-request?requestId={request_id}&request_guid={}", self.account.url, Uuid::new_v4());
+        let mut url = format!(
+            "{}/queries/v1/query-request?requestId={request_id}&request_guid={}",
+            self.account.url,
+            Uuid::new_v4()
+        );
         if attempt.number > 0 {
             url.push_str(&format!(
                 "&clientStartTime={started}&retryCount={}&retryReason={}",

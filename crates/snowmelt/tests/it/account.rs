@@ -39,16 +39,16 @@ impl Account {
     pub(crate) async fn attempt(&mut self, sql: &str) -> Result<Vec<Image>, SqlError> {
         let outcome = self.session.execute(sql, &[], false).await?;
         let columns = outcome.columns;
-        let batches: Vec<_> = outcome
-            .batches
-            .try_collect()
-            .await
-            .map_err(|error| SqlError::internal(error))?;
+        let batches: Vec<_> = outcome.batches.try_collect().await.map_err(|error| SqlError::internal(error))?;
         let mut rows = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
                 let cells = columns.iter().zip(batch.columns());
-                rows.push(cells.map(|(column, cells)| (column.name.clone(), Cell::from_engine(cells, row, column.ty))).collect());
+                rows.push(
+                    cells
+                        .map(|(column, cells)| (column.name.clone(), Cell::from_engine(cells, row, column.ty)))
+                        .collect(),
+                );
             }
         }
         Ok(rows)

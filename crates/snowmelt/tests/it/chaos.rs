@@ -57,14 +57,7 @@ impl Deck {
         cards.extend(kafka_cards());
         cards.extend([Card::CoordinatorMoves, Card::BrokerCrashes]);
         cards.shuffle(dice);
-        Self {
-            cards,
-            next: 0,
-            dealt: Vec::new(),
-            struck: BTreeMap::new(),
-            brokers: BTreeMap::new(),
-            crashed: None,
-        }
+        Self { cards, next: 0, dealt: Vec::new(), struck: BTreeMap::new(), brokers: BTreeMap::new(), crashed: None }
     }
 
     /// Arms the next `count` cards; those that have not struck yet come first.

@@ -111,7 +111,10 @@ impl Campaign {
         );
         self.demand(wanted, &at, &deck);
         assert!(report.events > 500, "so few events prove little");
-        assert!(['c', 'u', 'd', 'r'].iter().all(|op| report.by_op.contains_key(op)), "not every kind of event was seen");
+        assert!(
+            ['c', 'u', 'd', 'r'].iter().all(|op| report.by_op.contains_key(op)),
+            "not every kind of event was seen"
+        );
     }
 
     /// The places to die at, last first; `None` is a random request.

@@ -23,6 +23,6 @@ mod workload;
 mod world;
 
 #[cfg(test)]
-mod kills;
-#[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod kills;

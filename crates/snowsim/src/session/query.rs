@@ -134,7 +134,7 @@ pub(super) fn columns_of(plan: &LogicalPlan) -> Result<Vec<ColumnMeta>, SqlError
                 _ => Default::default(),
             };
             // Columns of the same name carry a mark that makes them differ for the engine.
-            let name = field.name().split('\u{1}').next().unwrap_or_default().to_owned();
+            let name = field.name().split(crate::sql::rewrite::AGAIN).next().unwrap_or_default().to_owned();
             Ok(ColumnMeta { name, database, schema, table, ty, nullable: field.is_nullable() })
         })
         .collect()

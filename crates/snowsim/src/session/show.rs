@@ -112,7 +112,6 @@ impl Session {
         let all = catalog.names.iter().map(|(name, object)| (name, *object));
         Ok(all.filter(|(name, object)| covers(name) && catalog.visible(self.role(), *object)).collect())
     }
-
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Snowflake's scalar functions, as functions of the query engine.
 //!
 //! Promises: each takes and returns values of the simulator's own types, so results are as exact as
-//! stored values; a function not listed here or known to the engine is refused by name (002140).
+//! stored values; a function not listed here or known to the engine is refused by name (002003).
 //! Leaves to others: special forms like IFF or DATEADD's bare unit (`rewrite`).
 
 use std::sync::Arc;

@@ -81,17 +81,38 @@ impl VisitorMut for Rewriter<'_> {
     }
 }
 
-/// Gives columns that have no alias the name Snowflake shows: their text in upper case.
+/// Marks a column whose name another column of the same list has already: the engine insists on different names,
+/// Snowflake does not. A result shows the name up to the mark.
+pub(crate) const AGAIN: char = '\u{1}';
+
+/// Gives columns that have no alias the name Snowflake shows: their text in upper case. Of columns
+/// with the same name the later ones get a mark (dropped again from the result) that makes them
+/// differ for the engine.
 fn name_columns(select: &mut Select) {
+    let mut seen: Vec<String> = Vec::new();
     for item in &mut select.projection {
-        if let SelectItem::UnnamedExpr(expr) = item
-            && !matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
-        {
-            let name = match &*expr {
-                Expr::Value(value) => value.to_string(),
-                other => other.to_string().to_uppercase(),
-            };
-            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+        let (expr, name) = match &*item {
+            SelectItem::UnnamedExpr(expr) => {
+                let name = match expr {
+                    Expr::Value(value) => value.to_string(),
+                    Expr::Identifier(name) => name.value.clone(),
+                    Expr::CompoundIdentifier(names) => names.last().map(|name| name.value.clone()).unwrap_or_default(),
+                    other => other.to_string().to_uppercase(),
+                };
+                (expr.clone(), name)
+            }
+            SelectItem::ExprWithAlias { expr, alias } => (expr.clone(), alias.value.clone()),
+            _ => continue,
+        };
+        let repeated = seen.iter().filter(|earlier| **earlier == name).count();
+        let column = matches!(&*item, SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_)));
+        let alias = match repeated {
+            0 => name.clone(),
+            _ => format!("{name}{AGAIN}{repeated}"),
+        };
+        seen.push(name);
+        if repeated > 0 || !column {
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', alias) };
         }
     }
 }
@@ -393,7 +414,9 @@ impl Rewriter<'_> {
                 joined
             }
             "seq1" | "seq2" | "seq4" | "seq8" => call(SEQUENCE, Vec::new()),
-            "random" | "uuid_string" => return Ok(None),
+            "count_if" => {
+                call("count", vec![call("nullif", vec![take(0)?, Expr::Value(Value::Boolean(false).into())])])
+            }
             _ => match conversion(&name, &mut a)? {
                 Some(cast) => cast,
                 None => return Ok(None),

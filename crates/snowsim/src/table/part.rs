@@ -73,15 +73,16 @@ pub(crate) struct PartMeta {
 pub(crate) struct Store {
     folder: PathBuf,
     next: AtomicU64,
-    /// Set when the account closes: from then on files stay.
-    closing: AtomicBool,
+    /// While set, dropping a part leaves its file: before the account is fully open (a failed start
+    /// must not destroy anything) and once it closes.
+    keeping: AtomicBool,
 }
 
 impl Store {
     /// Uses a folder, creating it if missing.
     pub(crate) fn open(folder: &Path) -> Result<Arc<Self>, SqlError> {
         std::fs::create_dir_all(folder)?;
-        Ok(Arc::new(Self { folder: folder.to_owned(), next: AtomicU64::new(1), closing: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { folder: folder.to_owned(), next: AtomicU64::new(1), keeping: AtomicBool::new(true) }))
     }
 
     /// A part id nobody has.
@@ -100,9 +101,9 @@ impl Store {
         self.folder.join(format!("{id}.arrow"))
     }
 
-    /// From now on dropping a part keeps its file.
-    pub(crate) fn close(&self) {
-        self.closing.store(true, Ordering::SeqCst);
+    /// Whether dropping a part leaves its file from now on.
+    pub(crate) fn keep(&self, keep: bool) {
+        self.keeping.store(keep, Ordering::SeqCst);
     }
 
     /// Deletes files that belong to none of the given parts (left by a killed process).
@@ -167,7 +168,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.store.closing.load(Ordering::SeqCst) {
+        if !self.store.keeping.load(Ordering::SeqCst) {
             // Missing already is as good as removed; anything else is swept at the next start.
             let _ = std::fs::remove_file(self.store.path(self.meta.id));
         }

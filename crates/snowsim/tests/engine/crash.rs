@@ -92,6 +92,28 @@ async fn a_journal_cut_anywhere_is_some_whole_state() {
 }
 
 #[tokio::test]
+async fn a_damaged_journal_is_refused_and_costs_no_rows() {
+    let world = World::new();
+    let mut s = world.session().await;
+    run(&mut s, "CREATE TABLE t (n INT)").await;
+    run(&mut s, "INSERT INTO t VALUES (1)").await;
+    run(&mut s, "INSERT INTO t VALUES (2)").await;
+    let copied = tempfile::tempdir().unwrap();
+    copy(world.folder.path(), copied.path());
+    let journal = copied.path().join("journal");
+    let whole = std::fs::read(&journal).unwrap();
+    let mut damaged = whole.clone();
+    let last_line = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
+    damaged[last_line - 20] ^= 1;
+    std::fs::write(&journal, &damaged).unwrap();
+    let error = Engine::open(copied.path(), Clock::new()).unwrap_err();
+    assert!(error.message.contains("damaged in line"), "{error}");
+    std::fs::write(&journal, &whole).unwrap();
+    let (_engine, mut s) = reopen(copied.path());
+    assert_eq!(sorted(&mut s, "SELECT * FROM t").await, ["1", "2"]);
+}
+
+#[tokio::test]
 async fn a_folder_is_open_once() {
     let world = World::new();
     let error = Engine::open(world.folder.path(), Clock::new()).unwrap_err();

@@ -128,11 +128,30 @@ pub(crate) struct QueryRequest<'a> {
     pub(crate) query_context: QueryContext,
 }
 
-/// What the server wants to hear again with the next statement of the session.
+/// What the server wants to hear again with the next statement of the session (gosnowflake `query_context`).
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct QueryContext {
     #[serde(default)]
-    pub(crate) entries: Vec<serde_json::Value>,
+    pub(crate) entries: Vec<QueryContextEntry>,
+}
+
+/// One entry of the context. Replies carry `context` as base64 text, requests as an object around it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct QueryContextEntry {
+    pub(crate) id: i64,
+    #[serde(default)]
+    pub(crate) timestamp: i64,
+    #[serde(default)]
+    pub(crate) priority: i64,
+    #[serde(default, serialize_with = "wrapped")]
+    pub(crate) context: Option<String>,
+}
+
+fn wrapped<S: serde::Serializer>(context: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+    match context {
+        Some(base64) => BTreeMap::from([("base64Data", base64)]).serialize(to),
+        None => BTreeMap::<&str, &str>::new().serialize(to),
+    }
 }
 
 /// The answer to a statement.
@@ -193,5 +212,13 @@ mod tests {
             let envelope: Envelope<'_> = serde_json::from_str(text).unwrap();
             assert_eq!(envelope.code, want);
         }
+    }
+
+    #[test]
+    fn the_query_context_goes_back_in_the_form_that_requests_have() {
+        let came = r#"{"entries":[{"id":0,"timestamp":17,"priority":0,"context":"AQI="},{"id":1,"timestamp":18,"priority":1}]}"#;
+        let context: QueryContext = serde_json::from_str(came).unwrap();
+        let goes = r#"{"entries":[{"id":0,"timestamp":17,"priority":0,"context":{"base64Data":"AQI="}},{"id":1,"timestamp":18,"priority":1,"context":{}}]}"#;
+        assert_eq!(serde_json::to_string(&context).unwrap(), goes);
     }
 }

@@ -42,9 +42,11 @@ impl Checkpoints {
         let mut findings = Vec::new();
         for pair in self.0.windows(2) {
             let [before, after] = pair else { continue };
-            let same_place = (after.generation, after.batch, after.row) == (before.generation, before.batch, before.row);
+            let same_place =
+                (after.generation, after.batch, after.row) == (before.generation, before.batch, before.row);
             let next_claim = after.claim == before.claim + 1 && same_place;
-            let next_slice = after.claim == before.claim && after.generation == before.generation && after.follows(before);
+            let next_slice =
+                after.claim == before.claim && after.generation == before.generation && after.follows(before);
             if after.nonce != before.nonce || !(next_claim || next_slice) {
                 findings.push(format!("checkpoint {after:?} cannot follow {before:?}"));
             }
@@ -63,7 +65,8 @@ impl Checkpoints {
             }
         }
         let lost = covered.into_iter().filter(|(_, rest)| *rest > 0);
-        findings.extend(lost.map(|(batch, rest)| format!("{rest} rows of batch {batch:?} have a checkpoint and no event")));
+        findings
+            .extend(lost.map(|(batch, rest)| format!("{rest} rows of batch {batch:?} have a checkpoint and no event")));
         findings
     }
 }

@@ -204,7 +204,9 @@ impl Event {
             let row_id = image::Cell::Text(self.row_id.clone());
             Some(Image::from([("METADATA$ROW_ID".to_owned(), row_id)]))
         } else {
-            subject.map(|row| key_columns.iter().filter_map(|name| Some(((*name).to_owned(), row.get(*name)?.clone()))).collect())
+            subject.map(|row| {
+                key_columns.iter().filter_map(|name| Some(((*name).to_owned(), row.get(*name)?.clone()))).collect()
+            })
         };
         if expected.as_ref() != Some(&key) {
             findings.push(format!("{} has a key that is not its row's", self.title()));

@@ -10,7 +10,8 @@ use crate::tables::Table;
 pub(super) type Key = (i64, i64);
 
 /// Texts that break careless quoting, escaping and trimming.
-const TEXTS: [&str; 8] = ["", " ", "plain", "O''Neill", "tab\\tline\\nback\\\\slash", "\"quoted\"", "Größe 漢字 🧊", "null"];
+const TEXTS: [&str; 8] =
+    ["", " ", "plain", "O''Neill", "tab\\tline\\nback\\\\slash", "\"quoted\"", "Größe 漢字 🧊", "null"];
 
 /// Inserts rows with random values under these keys.
 pub(super) fn insert(table: &Table, keys: &[Key], dice: &mut StdRng) -> String {
@@ -76,7 +77,8 @@ pub(super) fn swap(table: &Table, one: Key, other: Key) -> String {
 /// The condition of one row.
 pub(super) fn where_key(table: &Table, key: Key) -> String {
     let values = [key.0, key.1];
-    let parts: Vec<String> = table.address.iter().zip(values).map(|(name, value)| format!("{name} = {value}")).collect();
+    let parts: Vec<String> =
+        table.address.iter().zip(values).map(|(name, value)| format!("{name} = {value}")).collect();
     parts.join(" AND ")
 }
 
@@ -132,7 +134,11 @@ fn timestamp(dice: &mut StdRng, zone: bool) -> String {
         let day = calendar(dice);
         let (hour, minute, second) = (dice.random_range(0..24), dice.random_range(0..60), dice.random_range(0..60));
         let nanos = dice.random_range(0..1_000_000_000);
-        let offset = if zone { format!(" {}{:02}:30", ["+", "-"][dice.random_range(0..2)], dice.random_range(0..12)) } else { String::new() };
+        let offset = if zone {
+            format!(" {}{:02}:30", ["+", "-"][dice.random_range(0..2)], dice.random_range(0..12))
+        } else {
+            String::new()
+        };
         format!("'{day} {hour:02}:{minute:02}:{second:02}.{nanos:09}{offset}'::{ty}")
     })
 }

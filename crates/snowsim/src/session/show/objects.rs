@@ -2,9 +2,9 @@
 //!
 //! Promises: as `show`. Leaves to others: the account's own objects (`account`).
 
-use super::super::answer::{count, moment, text, CREATED};
-use super::super::{describe, Session};
-use super::{flag, Row, Shown, NUMBER, TEXT};
+use super::super::answer::{CREATED, count, moment, text};
+use super::super::{Session, describe};
+use super::{NUMBER, Shown, TEXT, flag};
 use crate::catalog::{Catalog, Object};
 use crate::error::SqlError;
 use crate::sql::{Scope, Show};
