@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use clap::Parser;
 use snowmelt::cli::Cli;
 
+/// Bytes of stack a worker has: the simulator plans SQL recursively, which in a debug build wants more than the default.
+const STACK: usize = 8 << 20;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.start_log();
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => {
             let code = runtime.block_on(cli.run());
             // A verb that is done is done: nothing it left behind may keep the process.
