@@ -67,6 +67,7 @@ impl Cell {
             }
             SnowType::Date => Self::Text(date(i64::from(column.as_primitive::<Date32Type>().value(row)))),
             SnowType::TimestampNtz { scale } => Self::Text(timestamp(column, row, scale, false)),
+            SnowType::TimestampLtz { scale } => Self::Text(timestamp(column, row, scale, false) + "Z"),
             SnowType::TimestampTz { scale } => Self::Text(timestamp(column, row, scale, true)),
             SnowType::Variant | SnowType::Object | SnowType::Array => {
                 Self::Text(column.as_string::<i64>().value(row).to_owned())

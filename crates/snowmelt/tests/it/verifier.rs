@@ -66,11 +66,13 @@ impl Verifier {
         // A commit that a dead publisher left in the socket may still come; the topics must be of one moment.
         let captures = loop {
             let stamp = world.kafka.stamp(&topics);
+            let cluster = &world.kafka.cluster;
+            let held = cluster.last_stable_offset(CHECKPOINTS, 0) < cluster.next_offset(CHECKPOINTS, 0);
             let read = tables.iter().map(|(table, rows)| Capture {
                 table: *table,
                 rows: rows.clone(),
                 history: History::of(&committed(&table.topic())),
-                checkpoints: Checkpoints::of(&committed(CHECKPOINTS), &format!("{PIPELINE}/{}", table.topic())),
+                checkpoints: Checkpoints::of(&committed(CHECKPOINTS), held, &format!("{PIPELINE}/{}", table.topic())),
             });
             let read: Vec<Capture> = read.collect();
             if world.kafka.stamp(&topics) == stamp {
