@@ -1,4 +1,4 @@
-//! The one loop: Snowflake's changes to Kafka, exactly once. Read [`Capture::carry`] aloud.
+//! The one loop: Snowflake's changes to Kafka, exactly once. Read `Capture::carry` aloud.
 //!
 //! ```text
 //!  sink.resume()          claim the transactional id, then read the checkpoint

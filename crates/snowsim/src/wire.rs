@@ -1,7 +1,7 @@
 //! How values leave the simulator: JSON text or Arrow, as Snowflake encodes them for its drivers.
 //!
 //! Which of the two a client gets is decided here ([`Dialect`]), and so is the description of a result's
-//! columns ([`rowtype`]). The encodings are in [`arrow`] and [`json`]; both are exact for every value of the
+//! columns ([`rowtype`]). The encodings are in [`arrow`] and [`mod@json`]; both are exact for every value of the
 //! canonical representation ([`crate::types`]) and both work column by column.
 
 pub(crate) mod arrow;

@@ -1,6 +1,6 @@
 //! What a person sees while the demo runs: a block that is redrawn, or a line a second where there is no terminal.
 //!
-//! With `--json` nothing is shown. What the block says is made in [`block`], from figures alone.
+//! With `--json` nothing is shown. What the block says is made in [`mod@block`], from figures alone.
 
 mod block;
 
