@@ -13,6 +13,7 @@
 //! moves by a commit; after any failure everything is dropped and the loop starts at its first line.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, mpsc};
@@ -52,6 +53,7 @@ pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -
             budget: budget.clone(),
             status: status.clone(),
             stop: stop.clone(),
+            claim: AtomicU64::new(0),
         };
         captures.spawn(capture.run());
     }
@@ -78,6 +80,8 @@ struct Capture {
     budget: Budget,
     status: Status,
     stop: CancellationToken,
+    /// The last claim of this process; 0 before the first.
+    claim: AtomicU64,
 }
 
 /// Why [`Capture::carry`] came back without an error.
@@ -159,10 +163,15 @@ impl Capture {
     /// Claims the capture on both sides: in Kafka first, because the claim there is what orders publishers.
     async fn resume(&self) -> Result<(Sink, Source, Checkpoint), Error> {
         let cluster = self.cluster.get_or_try_init(|| Cluster::connect(&self.config.kafka)).await?;
+        let claim = self.claim.load(Ordering::Relaxed);
+        if claim > 0 {
+            Sink::require_newest(cluster, &self.config, &self.id, claim).await?;
+        }
         let (mut sink, found) = Sink::resume(cluster, &self.config, &self.id, &self.table.topic).await?;
         let known = found.unwrap_or_else(|| Checkpoint::start(&self.id, nonce()));
         let checkpoint = known.claimed();
         sink.commit(Vec::new(), &checkpoint).await?;
+        self.claim.store(checkpoint.claim, Ordering::Relaxed);
         failpoint::hit("after-claim");
         self.status.resumed(&self.name, &checkpoint, sink.transaction_version());
         let session = Session::connect(&self.config.snowflake).await?;

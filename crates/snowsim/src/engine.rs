@@ -41,7 +41,9 @@ pub fn split(sql: &str) -> Result<Vec<String>, SqlError> {
 }
 
 /// Memory that sorts, joins and windows of all statements share before they spill to disk, bytes.
-const MEMORY: usize = 512 << 20;
+const MEMORY: usize = 1 << 30;
+/// Memory a sort keeps back for merging what it spilled, bytes: the default is less than two batches of wide rows.
+const MERGE: usize = 96 << 20;
 /// How many warehouse statements are remembered by text.
 const LOG: usize = 10_000;
 
@@ -263,6 +265,7 @@ fn query_engine(spill: &Path) -> Result<SessionState, SqlError> {
         .build_arc()?;
     // One partition: statements run side by side, and rows keep the order their parts have.
     let mut config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+    config.options_mut().execution.sort_spill_reservation_bytes = MERGE;
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().sql_parser.enable_ident_normalization = false;
     Ok(SessionStateBuilder::new()

@@ -1,17 +1,22 @@
 //! The transactional producer of one capture.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use krafka::Record;
 use krafka::producer::TransactionalProducer;
 
 use super::SinkError;
 use super::cluster::Cluster;
-use super::resume::read_checkpoint;
+use super::resume::{Until, read_checkpoint};
 use super::topics::{self, Wanted};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::encode::Encoded;
 use crate::failpoint;
+
+/// How long an abort may take; the next claim of the id aborts as well.
+const ABORT: Duration = Duration::from_secs(5);
 
 /// Kafka's side of one capture, fenced against every other publisher of it.
 pub struct Sink {
@@ -41,7 +46,7 @@ impl Sink {
         let transactional_id = transactional_id(capture);
         let producer = cluster.producer(&transactional_id).await?;
         failpoint::hit("after-fence");
-        let checkpoint = read_checkpoint(cluster, &checkpoints.name, capture).await?;
+        let checkpoint = read_checkpoint(cluster, &checkpoints.name, capture, Until::End).await?;
         tracing::info!(
             transactional_id,
             transaction_version = %producer.transaction_version(),
@@ -58,14 +63,44 @@ impl Sink {
         Ok((sink, checkpoint))
     }
 
+    /// Whether a newer publisher than number `claim` has claimed the capture. Asked before an id is claimed again: a
+    /// failure that looks like the cluster's may be the first a publisher hears of its successor, and claiming the id
+    /// back would fence that one.
+    ///
+    /// # Errors
+    /// [`SinkError::Fenced`] when there is one; [`SinkError::Kafka`] when the cluster cannot be asked.
+    pub async fn require_newest(
+        cluster: &Cluster,
+        config: &Config,
+        capture: &str,
+        claim: u64,
+    ) -> Result<(), SinkError> {
+        match read_checkpoint(cluster, &config.checkpoint.topic, capture, Until::Stable).await? {
+            Some(found) if found.claim > claim => {
+                Err(SinkError::Fenced { transactional_id: transactional_id(capture) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Commits `records` and `checkpoint` together. On an error the outcome may be unknown: drop this sink and resume.
     ///
     /// # Errors
     /// [`SinkError::Fenced`] when another publisher took over, [`SinkError::Kafka`] otherwise.
     pub async fn commit(&mut self, records: Vec<Encoded>, checkpoint: &Checkpoint) -> Result<(), SinkError> {
-        self.transact(records, checkpoint)
-            .await
-            .map_err(|source| SinkError::kafka("the transaction", &self.transactional_id, source))
+        let Err(source) = self.transact(records, checkpoint).await else { return Ok(()) };
+        // A newer publisher may only show as a refused record. Whether it is one, ending the transaction tells: a fenced
+        // producer may not even abort. To start again instead would claim the id back from it.
+        let source = if source.requires_abort() { self.abort().await.err().unwrap_or(source) } else { source };
+        Err(SinkError::kafka("the transaction", &self.transactional_id, source))
+    }
+
+    /// Aborts; an error only when it says that this producer is fenced.
+    async fn abort(&self) -> krafka::Result<()> {
+        match tokio::time::timeout(ABORT, self.producer.abort()).await {
+            Ok(Err(error)) if error.is_fatal() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn transact(&self, records: Vec<Encoded>, checkpoint: &Checkpoint) -> krafka::Result<()> {

@@ -21,11 +21,21 @@ use crate::checkpoint::Checkpoint;
 /// How often the log says that it is waiting for somebody's transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How far the log is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// To the uncommitted end: after a claim, for the checkpoint to go on from.
+    End,
+    /// To the last stable offset: without a claim, for a look that waits for nobody's transaction, least of all our own.
+    Stable,
+}
+
 /// The last committed checkpoint of `capture`; `None` when there never was one.
 pub(super) async fn read_checkpoint(
     cluster: &Cluster,
     topic: &str,
     capture: &str,
+    until: Until,
 ) -> Result<Option<Checkpoint>, SinkError> {
     let what = "reading the checkpoint";
     let failed = |source| SinkError::Kafka { what: what.to_owned(), source };
@@ -33,7 +43,7 @@ pub(super) async fn read_checkpoint(
     let count = topics::partitions(cluster, topic).await?.filter(|&count| count > 0);
     let Some(count) = count else { return Err(failed(KrafkaError::unknown_topic(topic))) };
     let count = i32::try_from(count).unwrap_or(i32::MAX);
-    let ends = ends(cluster, topic, count).await?;
+    let ends = ends(cluster, topic, count, until).await?;
     let consumer = cluster
         .kafka()
         .consumer_without_group()
@@ -82,14 +92,14 @@ pub(super) async fn read_checkpoint(
     Ok(last)
 }
 
-/// The uncommitted end of every partition that has records.
-async fn ends(cluster: &Cluster, topic: &str, count: i32) -> Result<HashMap<i32, i64>, SinkError> {
+/// The end of every partition that has records.
+async fn ends(cluster: &Cluster, topic: &str, count: i32, until: Until) -> Result<HashMap<i32, i64>, SinkError> {
     let what = "finding the end of the checkpoint topic";
     let failed = |source| SinkError::Kafka { what: what.to_owned(), source };
     let wanted = (0..count).map(|partition| (TopicPartition::new(topic, partition), OffsetSpec::Latest));
     let listed = cluster
         .admin()
-        .list_offsets(wanted, ListOffsetsOptions::default().read_committed(false))
+        .list_offsets(wanted, ListOffsetsOptions::default().read_committed(until == Until::Stable))
         .await
         .map_err(failed)?;
     let mut ends = HashMap::new();

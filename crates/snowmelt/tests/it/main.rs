@@ -23,6 +23,12 @@ mod workload;
 mod world;
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod graceful;
+#[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod two_publishers;
