@@ -195,12 +195,9 @@ async fn sample(kafka: &Kafka) -> Outcome<Vec<ConsumerRecord>> {
     consumer.assign("ROWS", vec![0]).await?;
     let mut sample = Vec::new();
     while sample.len() < PER_TRANSACTION {
-        let polled = consumer.poll(Duration::from_secs(1)).await?;
-        if polled.is_empty() {
-            break;
-        }
-        sample.extend(polled);
+        sample.extend(consumer.poll(Duration::from_secs(1)).await?);
     }
+    sample.truncate(PER_TRANSACTION);
     Ok(sample)
 }
 

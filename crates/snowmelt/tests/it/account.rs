@@ -39,7 +39,7 @@ impl Account {
     pub(crate) async fn attempt(&mut self, sql: &str) -> Result<Vec<Image>, SqlError> {
         let outcome = self.session.execute(sql, &[], false).await?;
         let columns = outcome.columns;
-        let batches: Vec<_> = outcome.batches.try_collect().await.map_err(|error| SqlError::internal(error))?;
+        let batches: Vec<_> = outcome.batches.try_collect().await.map_err(SqlError::internal)?;
         let mut rows = Vec::new();
         for batch in &batches {
             for row in 0..batch.num_rows() {
@@ -52,15 +52,5 @@ impl Account {
             }
         }
         Ok(rows)
-    }
-
-    /// The only cell of a one-cell result, as text.
-    pub(crate) async fn scalar(&mut self, sql: &str) -> String {
-        let rows = self.run(sql).await;
-        match rows.first().and_then(|row| row.values().next()) {
-            Some(Cell::Text(text) | Cell::Number(text) | Cell::Nested(text)) => text.clone(),
-            Some(Cell::Flag(flag)) => flag.to_string(),
-            other => panic!("{sql} answered {other:?}"),
-        }
     }
 }

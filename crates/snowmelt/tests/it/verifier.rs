@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use self::checkpoints::Checkpoints;
-pub(crate) use self::history::Event;
 use self::history::History;
 use crate::image::{Cell, Image};
 use crate::tables::{self, STATE, Table};
@@ -85,12 +84,6 @@ impl Verifier {
             _ => None,
         });
         Self { captures, staged: names.filter(|name| !name.contains("_CLAIM_")).collect() }
-    }
-
-    /// Every event of a table, in the order of its partitions.
-    pub(crate) fn events(&self, table: &str) -> &[Event] {
-        let capture = self.captures.iter().find(|capture| capture.table.name == table).expect("a captured table");
-        &capture.history.events
     }
 
     /// What keeps Kafka from being the same as the tables.

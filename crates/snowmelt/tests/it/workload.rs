@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::cells::{Key, assignment, insert, key_change, swap, update, where_key, where_keys};
 use crate::account::Account;
-use crate::tables::{self, Table};
+use crate::tables;
 use crate::world::World;
 
 /// Rows a table is filled up to; few enough that keys are met again and again.
@@ -213,12 +213,6 @@ impl Workload {
                 return key;
             }
         }
-    }
-
-    /// Touches one row of `table`, for tests that need a change of it now.
-    pub(crate) async fn touch(&mut self, table: &Table) {
-        let index = tables::ALL.iter().position(|known| known.name == table.name).expect("a captured table");
-        self.add(index, 1).await;
     }
 }
 
