@@ -93,6 +93,8 @@ async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, String> 
 /// them, as any Kafka does; the given address is where a client makes its first connection.
 async fn embedded_kafka(address: SocketAddr, stop: CancellationToken) -> Result<(FakeBroker, String), String> {
     let broker = FakeBroker::start().await.map_err(|error| format!("the embedded Kafka cannot start: {error}"))?;
+    // As Kafka 4 does: transaction version 2.
+    broker.set_transaction_version(2);
     let to = broker.bootstrap_servers();
     let listener = bind(address, "--kafka").await?;
     let at = listener.local_addr().map_err(|error| error.to_string())?;
