@@ -43,6 +43,9 @@ pub(crate) struct Deck {
     crashed: Option<i32>,
 }
 
+/// The fault that makes a publisher give way.
+pub(crate) const FENCE: &str = "commit: fenced";
+
 const QUERIES: &str = "/queries/v1/query-request";
 const STAGING: &str = "create transient table";
 const READING: &str = "order by \"snowmelt$row\"";
@@ -67,33 +70,68 @@ impl Deck {
         self.cards.rotate_left(turn);
         self.cards.sort_by_key(|card| struck.contains_key(card.name()));
         self.next = count;
-        for card in self.cards.iter().take(count) {
-            match card.clone() {
-                Card::Snowflake { name, path, sql, action } => {
-                    let matches = Match { path: Some(path.to_owned()), sql: sql.map(str::to_owned) };
-                    // Rare statements are struck at once, frequent ones at a random one.
-                    let nth = if sql.is_some() { 1 } else { dice.random_range(1..12) };
-                    let rule = Rule { matches, nth, times: Some(1), probability: 1.0, seed: 0, action };
-                    self.dealt.push((name, world.snowflake.sim.faults().add(rule)));
+        for card in self.cards.iter().take(count).cloned().collect::<Vec<_>>() {
+            // Rare requests are struck at once, frequent ones at a random one.
+            let passing = match &card {
+                Card::Snowflake { sql: None, .. } => dice.random_range(0..11),
+                Card::Snowflake { .. } => 0,
+                _ => dice.random_range(0..6),
+            };
+            self.arm(world, card, passing, dice);
+        }
+    }
+
+    /// Arms one card, to strike as soon as it can.
+    pub(crate) fn play(&mut self, world: &World, name: &str, dice: &mut StdRng) {
+        let card = self.cards.iter().find(|card| card.name() == name).expect("a card of the deck").clone();
+        self.arm(world, card, 0, dice);
+    }
+
+    /// Arms a card to strike once `passing` requests it means have passed.
+    fn arm(&mut self, world: &World, card: Card, passing: u32, dice: &mut StdRng) {
+        match card {
+            Card::Snowflake { name, path, sql, action } => {
+                let matches = Match { path: Some(path.to_owned()), sql: sql.map(str::to_owned) };
+                let nth = u64::from(passing) + 1;
+                let rule = Rule { matches, nth, times: Some(1), probability: 1.0, seed: 0, action };
+                self.dealt.push((name, world.snowflake.sim.faults().add(rule)));
+            }
+            Card::Kafka { name, api, control } => world.kafka.plan(name, api, passing, control),
+            Card::CoordinatorMoves => {
+                for table in tables::ALL {
+                    let id = format!("snowmelt/{PIPELINE}/{}", table.topic());
+                    world.kafka.cluster.set_txn_coordinator(&id, dice.random_range(0..crate::brokers::COUNT));
                 }
-                Card::Kafka { name, api, control } => {
-                    world.kafka.plan(name, api, dice.random_range(0..6), control);
-                }
-                Card::CoordinatorMoves => {
-                    for table in tables::ALL {
-                        let id = format!("snowmelt/{PIPELINE}/{}", table.topic());
-                        world.kafka.cluster.set_txn_coordinator(&id, dice.random_range(0..crate::brokers::COUNT));
-                    }
-                    *self.struck.entry("coordinator moves").or_default() += 1;
-                }
-                Card::BrokerCrashes => {
-                    let broker = dice.random_range(0..crate::brokers::COUNT);
-                    world.kafka.cluster.crash(broker);
-                    self.crashed = Some(broker);
-                    *self.struck.entry("broker crashes").or_default() += 1;
-                }
+                *self.struck.entry(card.name()).or_default() += 1;
+            }
+            Card::BrokerCrashes => {
+                let broker = dice.random_range(0..crate::brokers::COUNT);
+                world.kafka.cluster.crash(broker);
+                self.crashed = Some(broker);
+                *self.struck.entry(card.name()).or_default() += 1;
             }
         }
+    }
+
+    /// Whether a fault that was armed has struck by now.
+    pub(crate) fn has_struck(&self, world: &World, name: &str) -> bool {
+        let faults = world.snowflake.sim.faults();
+        let armed = self.dealt.iter().filter(|(dealt, _)| *dealt == name);
+        let in_snowflake = armed.filter_map(|(_, id)| faults.counters(*id)).any(|counters| counters.struck > 0);
+        let before = self.brokers.get(name).copied().unwrap_or_default();
+        let in_kafka = world.kafka.fired().get(name).is_some_and(|count| *count > before);
+        in_snowflake || in_kafka || self.struck.contains_key(name)
+    }
+
+    /// The faults of Snowflake's side, or of Kafka's.
+    pub(crate) fn names(&self, of_snowflake: bool) -> Vec<&'static str> {
+        let wanted = self.cards.iter().filter(|card| matches!(card, Card::Snowflake { .. }) == of_snowflake);
+        wanted.map(Card::name).collect()
+    }
+
+    /// Whether a crashed broker has not come back yet.
+    pub(crate) fn broker_is_away(&self) -> bool {
+        self.crashed.is_some()
     }
 
     /// Brings a crashed broker back.
@@ -186,7 +224,7 @@ fn kafka_cards() -> Vec<Card> {
         card("commit: late", ApiKey::EndTxn, Control::Delay(Duration::from_millis(400))),
         card("commit: coordinator moved", ApiKey::EndTxn, error(ErrorCode::NotCoordinator)),
         card("commit: coordinator loading", ApiKey::EndTxn, error(ErrorCode::CoordinatorLoadInProgress)),
-        card("commit: fenced", ApiKey::EndTxn, error(ErrorCode::ProducerFenced)),
+        card(FENCE, ApiKey::EndTxn, error(ErrorCode::ProducerFenced)),
         card("produce: answer lost", ApiKey::Produce, applied(Control::Disconnect)),
         card("produce: lost before", ApiKey::Produce, Control::Disconnect),
         card("produce: never answered", ApiKey::Produce, Control::Silence),

@@ -15,7 +15,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use snowmelt::failpoint;
 
-use crate::chaos::Deck;
+use crate::chaos::{Deck, FENCE};
 use crate::publisher::{Exit, Publisher};
 use crate::verifier::Verifier;
 use crate::workload::Workload;
@@ -205,9 +205,6 @@ impl Campaign {
         }
     }
 }
-
-/// The card that makes a publisher give way.
-const FENCE: &str = "commit: fenced";
 
 /// Requests that both sides have served: the clock that random deaths go by.
 fn requests(world: &World) -> u64 {

@@ -27,8 +27,12 @@ mod bad_input;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod graceful;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod late;
 #[cfg(test)]
 mod two_publishers;

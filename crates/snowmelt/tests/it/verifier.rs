@@ -86,6 +86,11 @@ impl Verifier {
         Self { captures, staged: names.filter(|name| !name.contains("_CLAIM_")).collect() }
     }
 
+    /// Staging tables that are there.
+    pub(crate) fn staged(&self) -> &[String] {
+        &self.staged
+    }
+
     /// What keeps Kafka from being the same as the tables.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut findings = Vec::new();

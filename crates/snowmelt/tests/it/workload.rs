@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::cells::{Key, assignment, insert, key_change, swap, update, where_key, where_keys};
 use crate::account::Account;
-use crate::tables;
+use crate::tables::{self, Table};
 use crate::world::World;
 
 /// Rows a table is filled up to; few enough that keys are met again and again.
@@ -61,6 +61,17 @@ impl Workload {
     pub(crate) async fn run(&mut self, transactions: usize) {
         for _ in 0..transactions {
             self.transaction().await;
+        }
+    }
+
+    /// Changes every row of every table, so that the next batches have several slices and several chunks.
+    pub(crate) async fn burst(&mut self) {
+        for (index, table) in tables::ALL.iter().enumerate() {
+            if self.keys[index].len() < 100 {
+                self.add(index, 100).await;
+            }
+            let sql = format!("UPDATE {} SET {}", table.topic(), assignment(table, &mut self.dice));
+            self.account.run(&sql).await;
         }
     }
 
@@ -199,6 +210,12 @@ impl Workload {
                 self.keys[index].remove(&key);
             }
         }
+    }
+
+    /// Adds one row to a table now.
+    pub(crate) async fn touch(&mut self, table: &Table) {
+        let index = tables::ALL.iter().position(|known| known.name == table.name).expect("a captured table");
+        self.add(index, 1).await;
     }
 
     fn some_key(&mut self, index: usize) -> Option<Key> {

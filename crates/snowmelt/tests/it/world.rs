@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::brokers::{Brokers, PARTITIONS};
-use crate::tables::{self, SCHEMA, STATE};
+use crate::tables::{self, SCHEMA, STATE, Table};
 use crate::verifier::Verifier;
 
 /// The user's password; no output may ever show it.
@@ -90,10 +90,15 @@ impl World {
 
     /// Waits until Kafka holds exactly what the tables hold and nothing is left on the way.
     pub(crate) async fn drained(&self, limit: Duration) {
+        self.drained_of(&tables::ALL, limit).await;
+    }
+
+    /// The same for some of the tables.
+    pub(crate) async fn drained_of(&self, captured: &[Table], limit: Duration) {
         let mut last = Vec::new();
         let deadline = tokio::time::Instant::now() + limit;
         while tokio::time::Instant::now() < deadline {
-            last = Verifier::read(self).await.missing();
+            last = Verifier::read_tables(self, captured).await.missing();
             if last.is_empty() {
                 return;
             }
