@@ -127,8 +127,7 @@ impl Capture {
 
     /// The loop.
     async fn carry(&self) -> Result<Stopped, Error> {
-        let Some(resumed) = self.stop.run_until_cancelled(self.resume()).await else { return Ok(Stopped) };
-        let (mut sink, mut source, mut checkpoint) = resumed?;
+        let Some((mut sink, mut source, mut checkpoint)) = self.resume().await? else { return Ok(Stopped) };
         let outcome = loop {
             let batch = match self.stop.run_until_cancelled(source.next_batch(&checkpoint)).await {
                 None => break Ok(Stopped),
@@ -160,25 +159,39 @@ impl Capture {
         outcome
     }
 
-    /// Claims the capture on both sides: in Kafka first, because the claim there is what orders publishers.
-    async fn resume(&self) -> Result<(Sink, Source, Checkpoint), Error> {
+    /// Claims the capture on both sides: in Kafka first, because the claim there is what orders publishers. `None` when
+    /// stopped meanwhile.
+    async fn resume(&self) -> Result<Option<(Sink, Source, Checkpoint)>, Error> {
+        let Some(claimed) = self.stop.run_until_cancelled(self.claim_in_kafka()).await else { return Ok(None) };
+        let (mut sink, checkpoint) = claimed?;
+        // Not given up half-way, whoever asks: readers would wait at a transaction left open.
+        sink.commit(Vec::new(), &checkpoint).await?;
+        self.claim.store(checkpoint.claim, Ordering::Relaxed);
+        failpoint::hit("after-claim");
+        self.status.resumed(&self.name, &checkpoint, sink.transaction_version());
+        match self.stop.run_until_cancelled(self.open_source(&checkpoint)).await {
+            None => Ok(None),
+            Some(source) => Ok(Some((sink, source?, checkpoint))),
+        }
+    }
+
+    /// The fenced sink, and the checkpoint that claims the capture.
+    async fn claim_in_kafka(&self) -> Result<(Sink, Checkpoint), Error> {
         let cluster = self.cluster.get_or_try_init(|| Cluster::connect(&self.config.kafka)).await?;
         let claim = self.claim.load(Ordering::Relaxed);
         if claim > 0 {
             Sink::require_newest(cluster, &self.config, &self.id, claim).await?;
         }
-        let (mut sink, found) = Sink::resume(cluster, &self.config, &self.id, &self.table.topic).await?;
+        let (sink, found) = Sink::resume(cluster, &self.config, &self.id, &self.table.topic).await?;
         let known = found.unwrap_or_else(|| Checkpoint::start(&self.id, nonce()));
-        let checkpoint = known.claimed();
-        sink.commit(Vec::new(), &checkpoint).await?;
-        self.claim.store(checkpoint.claim, Ordering::Relaxed);
-        failpoint::hit("after-claim");
-        self.status.resumed(&self.name, &checkpoint, sink.transaction_version());
+        Ok((sink, known.claimed()))
+    }
+
+    async fn open_source(&self, checkpoint: &Checkpoint) -> Result<Source, Error> {
         let session = Session::connect(&self.config.snowflake).await?;
         let state_schema = &self.config.snowflake.state_schema;
         let pool = self.budget.chunks.clone();
-        let source = Source::open(session, state_schema, &self.table, &checkpoint, pool).await?;
-        Ok((sink, source, checkpoint))
+        Ok(Source::open(session, state_schema, &self.table, checkpoint, pool).await?)
     }
 
     /// Carries one batch, moving `checkpoint` with every commit. Returns early, between two commits, when stopped.

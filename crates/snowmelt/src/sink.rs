@@ -111,11 +111,17 @@ struct Remedy<'a>(&'a KrafkaError);
 
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let KrafkaError::Broker { code, .. } = self.0 else {
-            return match self.0 {
-                KrafkaError::Auth { .. } => f.write_str("; check [kafka.sasl] and [kafka.tls]"),
-                _ => Ok(()),
-            };
+        let code = match self.0 {
+            KrafkaError::Broker { code, .. } => code,
+            KrafkaError::Auth { .. } => return f.write_str("; check [kafka.sasl] and [kafka.tls]"),
+            // Carries the broker's reason in words only.
+            KrafkaError::TransactionAbortable { message } if message.contains("MessageTooLarge") => {
+                &ErrorCode::MessageTooLarge
+            }
+            KrafkaError::TransactionAbortable { message } if message.contains("TopicAuthorizationFailed") => {
+                &ErrorCode::TopicAuthorizationFailed
+            }
+            _ => return Ok(()),
         };
         f.write_str(match code {
             ErrorCode::TopicAuthorizationFailed => "; grant DESCRIBE, WRITE and READ on the topic",
