@@ -15,6 +15,7 @@
 //! - [`change`]: staged rows to change events. [`encode`]: events to bytes. `slicing`: bytes to transactions.
 //! - [`sink`]: fencing, the checkpoint topic, one transaction per slice. [`checkpoint`]: what flows back.
 //! - [`config`], [`error`], [`status`], [`budget`], [`backoff`], [`failpoint`]: what they share.
+//! - `embedded` (feature `demo`): the Kafka cluster inside the process.
 //! - [`check`]: tries beforehand what the pipeline will need. [`cli`]: one file per verb.
 //!
 //! Source and sink never meet; what knows both is the pipeline.
@@ -26,6 +27,8 @@ pub mod check;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod embedded;
 pub mod encode;
 pub mod error;
 pub mod failpoint;

@@ -26,6 +26,10 @@ use crate::status::now_ms;
 /// What a record costs in a batch beyond its key, value and headers (record and batch headers of Kafka's format 2).
 const RECORD_OVERHEAD: usize = 128;
 
+/// How many events go between two looks at the clock: at hundreds of thousands of events a second, asking for each is
+/// a measurable part of the work.
+const CLOCK_EVERY: u64 = 64;
+
 /// The records of one transaction.
 pub(crate) struct Slice {
     pub(crate) records: Vec<Encoded>,
@@ -50,6 +54,8 @@ pub(crate) struct Slicer {
     row_id: usize,
     to: mpsc::Sender<Slice>,
     open: Option<Open>,
+    /// Milliseconds since 1970 when the clock was last looked at.
+    now_ms: i64,
     /// Where the last finished slice ended.
     sent: u64,
 }
@@ -120,6 +126,7 @@ impl Slicer {
             row_id,
             to,
             open: None,
+            now_ms: now_ms(),
             sent: batch.row,
         })
     }
@@ -143,6 +150,7 @@ impl Slicer {
                 None => batch.rows.next().await,
             };
             let Some(chunk) = next? else { break };
+            self.now_ms = now_ms();
             for rows in &chunk.rows {
                 for index in 0..rows.len() {
                     self.pairing.push(rows, index, &mut events)?;
@@ -170,8 +178,12 @@ impl Slicer {
             Some(open) => open,
             None => self.start(event.position).await,
         };
+        let look = open.events % CLOCK_EVERY == CLOCK_EVERY - 1;
+        if look {
+            self.now_ms = now_ms();
+        }
         let before = open.records.len();
-        let refused = match self.encoder.encode(event, &self.info, now_ms(), &mut open.records) {
+        let refused = match self.encoder.encode(event, &self.info, self.now_ms, &mut open.records) {
             Err(error) => Some(Error::Encode(error)),
             Ok(()) => self.too_large(event, open.records.get(before..).unwrap_or_default()).map(Error::Sink),
         };
@@ -191,7 +203,7 @@ impl Slicer {
         }
         let full = open.records.len() >= self.limits.rows
             || open.bytes >= self.limits.bytes
-            || open.since.elapsed() >= self.limits.interval;
+            || look && open.since.elapsed() >= self.limits.interval;
         let finished = full && event.boundary;
         self.open = Some(open);
         Ok(if finished { self.flush().await } else { true })

@@ -16,12 +16,7 @@ pub(super) async fn check(config: &Config, findings: &mut Findings) {
     check_transactions(config, &cluster, findings).await;
     let checkpoints = Wanted::checkpoint(config);
     if check_topic(&cluster, &checkpoints, findings).await {
-        check_setting(&cluster, &checkpoints.name, "cleanup.policy", findings, |value| {
-            (value == "compact")
-                .then_some(())
-                .ok_or_else(|| "a deleted checkpoint would repeat the whole table".to_owned())
-        })
-        .await;
+        check_setting(&cluster, &checkpoints.name, "cleanup.policy", findings, judge_cleanup).await;
     }
     let mut topics: Vec<&str> = config.tables.iter().map(|table| table.topic.as_str()).collect();
     topics.sort_unstable();
@@ -29,12 +24,22 @@ pub(super) async fn check(config: &Config, findings: &mut Findings) {
     for topic in topics {
         if check_topic(&cluster, &Wanted::events(config, topic), findings).await {
             let needed = config.kafka.max_message_bytes;
-            check_setting(&cluster, topic, "max.message.bytes", findings, |value| match value.parse::<usize>() {
-                Ok(bytes) if bytes >= needed => Ok(()),
-                _ => Err(format!("kafka.max_message_bytes is {needed}; raise the topic's, or lower that")),
-            })
-            .await;
+            check_setting(&cluster, topic, "max.message.bytes", findings, |value| judge_size(value, needed)).await;
         }
+    }
+}
+
+/// The remedy for a checkpoint topic with another `cleanup.policy` than it needs.
+fn judge_cleanup(value: &str) -> Result<(), String> {
+    let kept = value == "compact";
+    kept.then_some(()).ok_or_else(|| "set it to compact: a deleted checkpoint would repeat the whole table".to_owned())
+}
+
+/// The remedy for a topic whose `max.message.bytes` is below what the publisher may send.
+fn judge_size(value: &str, needed: usize) -> Result<(), String> {
+    match value.parse::<usize>() {
+        Ok(bytes) if bytes >= needed => Ok(()),
+        _ => Err(format!("kafka.max_message_bytes is {needed}; raise the topic's, or lower that")),
     }
 }
 
@@ -108,5 +113,21 @@ async fn check_setting(
             );
         }
         Err(error) => findings.failure(subject, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The embedded cluster does not answer DescribeConfigs, so that only these see the judgement without a real Kafka.
+    #[test]
+    fn settings_are_judged() {
+        assert_eq!(judge_cleanup("compact"), Ok(()));
+        assert!(judge_cleanup("delete").unwrap_err().contains("repeat the whole table"));
+        assert!(judge_cleanup("compact,delete").is_err(), "what is compacted and deleted is lost as well");
+        assert_eq!(judge_size("1048588", 1_048_576), Ok(()));
+        assert!(judge_size("1000", 1_048_576).unwrap_err().contains("raise the topic's"));
+        assert!(judge_size("", 1).is_err());
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::{output, signal};
-use crate::error::ExitCode;
+use crate::{embedded, error::ExitCode};
 
 /// Run the simulated Snowflake (and an embedded Kafka) as a playground for any client.
 #[derive(Debug, Args)]
@@ -92,9 +92,7 @@ async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, String> 
 /// Starts the embedded cluster and joins `address` to its first broker. The cluster picks its own ports and advertises
 /// them, as any Kafka does; the given address is where a client makes its first connection.
 async fn embedded_kafka(address: SocketAddr, stop: CancellationToken) -> Result<(FakeBroker, String), String> {
-    let broker = FakeBroker::start().await.map_err(|error| format!("the embedded Kafka cannot start: {error}"))?;
-    // As Kafka 4 does: transaction version 2.
-    broker.set_transaction_version(2);
+    let broker = embedded::start(1).await.map_err(|error| format!("the embedded Kafka cannot start: {error}"))?;
     let to = broker.bootstrap_servers();
     let listener = bind(address, "--kafka").await?;
     let at = listener.local_addr().map_err(|error| error.to_string())?;
@@ -103,6 +101,8 @@ async fn embedded_kafka(address: SocketAddr, stop: CancellationToken) -> Result<
             let to = to.clone();
             tokio::spawn(async move {
                 if let Ok(mut server) = TcpStream::connect(to).await {
+                    // Only slower where it fails.
+                    let _ = (client.set_nodelay(true), server.set_nodelay(true));
                     // Either side hanging up ends both; nobody waits for the result.
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
                 }

@@ -51,7 +51,7 @@ pub(crate) const PARTITIONS: i32 = 3;
 impl Brokers {
     /// Starts the cluster; `transaction_version` 2 is Kafka 4's (KIP-890), 1 is Kafka 3.9's.
     pub(crate) async fn start(transaction_version: i16) -> Self {
-        let cluster = FakeBroker::start_cluster(usize::try_from(COUNT).unwrap()).await.expect("the cluster starts");
+        let cluster = snowmelt::embedded::start(usize::try_from(COUNT).unwrap()).await.expect("the cluster starts");
         cluster.set_transaction_version(transaction_version);
         let plans: Arc<Mutex<Plans>> = Arc::default();
         let requests: Arc<AtomicU64> = Arc::default();

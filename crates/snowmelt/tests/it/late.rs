@@ -11,7 +11,7 @@ use crate::verifier::Verifier;
 use crate::workload::Workload;
 use crate::world::{World, eventually, seed};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(90);
 const STAGING: &str = "create transient table";
 const DROP: &str = "drop table if exists";
 

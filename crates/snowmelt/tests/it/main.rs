@@ -25,6 +25,8 @@ mod world;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod faults;
@@ -36,3 +38,5 @@ mod kills;
 mod late;
 #[cfg(test)]
 mod two_publishers;
+#[cfg(test)]
+mod values;

@@ -7,6 +7,7 @@ use snowsim::{Running, Simulator};
 
 use super::shop::{DATABASE, SCHEMA, STATE_SCHEMA, TABLES, WAREHOUSE};
 use crate::config::Config;
+use crate::embedded;
 
 /// Brokers of the embedded cluster.
 const BROKERS: usize = 3;
@@ -42,7 +43,7 @@ impl Stage {
     pub(super) async fn set(servers: &[String]) -> Result<Self, StageError> {
         let snowflake = Simulator::start().await?;
         let (embedded, servers, name) = if servers.is_empty() {
-            let embedded = FakeBroker::start_cluster(BROKERS).await?;
+            let embedded = embedded::start(BROKERS).await?;
             let servers = embedded.bootstrap_servers().split(',').map(str::to_owned).collect();
             (Some(embedded), servers, "demo".to_owned())
         } else {
