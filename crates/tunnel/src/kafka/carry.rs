@@ -1,0 +1,236 @@
+//! Carries one connection: two loops that read, follow and write, and share nothing but what is in flight.
+//!
+//! Neither loop ever waits for the other's *writes*, so a client and a broker that are both stuck sending are held back
+//! exactly as by one another. The one wait between them is for room when very many requests are unanswered; answers
+//! make room, and they need nothing from the loop that waits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+
+use super::answers;
+use super::flight::Flight;
+use super::requests::{Requests, Stop};
+use super::responses::{Responses, Step};
+use super::{Addresses, Error, Side};
+
+/// Bytes read at a time in one direction: larger pieces were not faster, and a connection costs twice this.
+const BUFFER: usize = 64 * 1024;
+
+/// Bounds of one connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Requests unanswered at a time; more wait (a producer of librdkafka may have a million in flight).
+    pub in_flight: usize,
+    /// Bytes of an answer that is read whole. `Metadata` of a cluster of 100 000 partitions has about 4 MiB.
+    pub answer: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { in_flight: 4096, answer: 16 * 1024 * 1024 }
+    }
+}
+
+/// What went by, counted when it was written. One value may serve many connections.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes sent to brokers.
+    pub to_broker: AtomicU64,
+    /// Bytes sent to clients.
+    pub to_client: AtomicU64,
+    /// Requests.
+    pub requests: AtomicU64,
+    /// Answers that were written anew.
+    pub rewritten: AtomicU64,
+}
+
+struct Shared<'a> {
+    flight: Mutex<Flight>,
+    /// Told when an answer came, or when none will come any more.
+    room: Notify,
+    limits: &'a Limits,
+    traffic: &'a Traffic,
+}
+
+/// Carries a connection until both peers have ended their halves of it. When one peer ends its half, the other's
+/// writing half is shut down and the opposite direction goes on.
+///
+/// # Errors
+/// Any error in one direction ends both: the streams are dropped, so the peers notice. Bytes that were read but not
+/// written are then lost, as in any broken connection; without an error none are.
+///
+/// # Cancellation
+/// Dropping the future drops both streams.
+pub async fn carry<C, B, A>(
+    client: C,
+    broker: B,
+    addresses: &A,
+    limits: &Limits,
+    traffic: &Traffic,
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite,
+    B: AsyncRead + AsyncWrite,
+    A: Addresses + ?Sized,
+{
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_broker, to_broker) = tokio::io::split(broker);
+    let shared = Shared { flight: Mutex::new(Flight::new(limits.in_flight)), room: Notify::new(), limits, traffic };
+    tokio::try_join!(ask(from_client, to_broker, &shared), answer(from_broker, to_client, addresses, &shared))?;
+    Ok(())
+}
+
+/// From the client to the broker.
+async fn ask(
+    mut client: impl AsyncRead + Unpin,
+    mut broker: impl AsyncWrite + Unpin,
+    shared: &Shared<'_>,
+) -> Result<(), Error> {
+    let mut requests = Requests::default();
+    let mut window = Window::new();
+    while window.read(&mut client, Side::Client, BUFFER).await? {
+        loop {
+            let before = requests.followed();
+            let (passing, stop) = requests.follow(window.held_mut(), &mut shared.flight.lock(), BUFFER)?;
+            shared.traffic.requests.fetch_add(requests.followed() - before, Ordering::Relaxed);
+            send(&mut broker, window.first(passing), Side::Broker, &shared.traffic.to_broker).await?;
+            window.done(passing);
+            match stop {
+                Stop::Bytes => break,
+                Stop::Again => {}
+                Stop::Room => room(shared).await?,
+            }
+        }
+    }
+    if !requests.between_frames() || !window.is_empty() {
+        return Err(Error::Ended { side: Side::Client });
+    }
+    broker.shutdown().await.map_err(Error::writing(Side::Broker))
+}
+
+/// Waits for an answer to make room.
+async fn room(shared: &Shared<'_>) -> Result<(), Error> {
+    loop {
+        {
+            let flight = shared.flight.lock();
+            if !flight.is_full() {
+                return Ok(());
+            }
+            if flight.is_over() {
+                return Err(Error::Abandoned { unanswered: flight.unanswered() });
+            }
+        }
+        shared.room.notified().await;
+    }
+}
+
+/// From the broker to the client.
+async fn answer<A: Addresses + ?Sized>(
+    mut broker: impl AsyncRead + Unpin,
+    mut client: impl AsyncWrite + Unpin,
+    addresses: &A,
+    shared: &Shared<'_>,
+) -> Result<(), Error> {
+    let mut responses = Responses::default();
+    let mut window = Window::new();
+    let mut needed = 1;
+    while window.read(&mut broker, Side::Broker, needed).await? {
+        needed = loop {
+            let step = responses.follow(window.held(), &mut shared.flight.lock(), shared.limits.answer)?;
+            shared.room.notify_one();
+            match step {
+                Step::More(needed) => break needed,
+                Step::Pass(length) => {
+                    send(&mut client, window.first(length), Side::Client, &shared.traffic.to_client).await?;
+                    window.done(length);
+                }
+                Step::Read { length, kind, asked } => {
+                    let frame = window.first(length);
+                    let anew = answers::rewrite(kind, asked.key, asked.version, frame, addresses)?;
+                    shared.traffic.rewritten.fetch_add(u64::from(anew.is_some()), Ordering::Relaxed);
+                    let frame = anew.as_deref().unwrap_or(frame);
+                    send(&mut client, frame, Side::Client, &shared.traffic.to_client).await?;
+                    window.done(length);
+                }
+            }
+        };
+    }
+    if !responses.between_frames() || !window.is_empty() {
+        return Err(Error::Ended { side: Side::Broker });
+    }
+    shared.flight.lock().end();
+    shared.room.notify_one();
+    client.shutdown().await.map_err(Error::writing(Side::Client))
+}
+
+/// Writes and flushes: a stream that encrypts or multiplexes may hold back what was only written.
+async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], side: Side, sent: &AtomicU64) -> Result<(), Error> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    to.write_all(bytes).await.map_err(Error::writing(side))?;
+    to.flush().await.map_err(Error::writing(side))?;
+    sent.fetch_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Bytes that were read and are not yet dealt with. It grows by what arrives, never by what is announced.
+struct Window {
+    bytes: Vec<u8>,
+    held: std::ops::Range<usize>,
+}
+
+impl Window {
+    fn new() -> Self {
+        Self { bytes: vec![0; BUFFER], held: 0..0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    fn held(&self) -> &[u8] {
+        self.bytes.get(self.held.clone()).unwrap_or_default()
+    }
+
+    fn held_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.held.clone()).unwrap_or_default()
+    }
+
+    fn first(&self, length: usize) -> &[u8] {
+        self.held().get(..length).unwrap_or_default()
+    }
+
+    fn done(&mut self, length: usize) {
+        self.held.start += length;
+        if self.held.is_empty() {
+            self.held = 0..0;
+            if self.bytes.len() > BUFFER {
+                self.bytes = vec![0; BUFFER];
+            }
+        }
+    }
+
+    /// Reads once; false at the stream's end. `needed` is how much will have to be held at a time.
+    async fn read(&mut self, from: &mut (impl AsyncRead + Unpin), side: Side, needed: usize) -> Result<bool, Error> {
+        if self.held.start > 0 && (self.held.end == self.bytes.len() || self.held.start + needed > self.bytes.len()) {
+            self.bytes.copy_within(self.held.clone(), 0);
+            self.held = 0..self.held.len();
+        }
+        if self.held.end == self.bytes.len() {
+            // Full of what cannot be dealt with yet: twice as much, but not more than is needed.
+            let larger = (self.bytes.len() * 2).min(needed.max(self.bytes.len() + 1));
+            self.bytes.resize(larger, 0);
+        }
+        let free = self.bytes.get_mut(self.held.end..).unwrap_or_default();
+        let read = from.read(free).await.map_err(Error::reading(side))?;
+        self.held.end += read;
+        Ok(read > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
