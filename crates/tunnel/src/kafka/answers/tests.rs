@@ -270,7 +270,10 @@ where
     let anew = rewrite(kind, key, version, &original, &inlet).unwrap();
     assert_eq!(*inlet.revealed.lock().unwrap(), told);
     assert_eq!(anew.is_none(), told.is_empty());
-    assert_eq!(&parse::<R>(version, &anew.unwrap_or(original)), after);
+    let anew = anew.unwrap_or(original);
+    assert_eq!(&parse::<R>(version, &anew), after);
+    // The codec does not look at the sizes of tagged fields that it knows; other clients do.
+    assert_eq!(anew, frame(version, after));
 }
 
 proptest! {
@@ -401,4 +404,41 @@ fn an_address_that_cannot_be_given_ends_the_answer_with_the_brokers_name() {
     let frame = frame(9, &content.metadata(9, Named::clone));
     let error = rewrite(Kind::Metadata, 3, 9, &frame, &Full).unwrap_err();
     assert_eq!(error.to_string(), "no local address for broker 5 at five:9092: no port is left");
+}
+
+/// A group's coordinators are often one broker: it is told once, asked for once, and replaced everywhere.
+#[test]
+fn a_broker_named_many_times_is_told_once() {
+    let broker = Named { id: 5, host: "five".into(), port: 9092 };
+    let content = Content { brokers: vec![broker; 50], tags: BTreeMap::new(), rack: None, topics: 0 };
+    let (before, after) = (content.coordinators(4, Named::clone), content.coordinators(4, Named::local));
+    check(Kind::FindCoordinator, 10, 4, &before, &after, &content.brokers, false);
+}
+
+#[test]
+fn more_brokers_than_any_cluster_has_are_damage() {
+    let named = |count: i32| {
+        let brokers = (0..count).map(|id| Named { id, host: "b".into(), port: 9092 }).collect();
+        let content = Content { brokers, tags: BTreeMap::new(), rack: None, topics: 0 };
+        rewrite(Kind::Metadata, 3, 9, &frame(9, &content.metadata(9, Named::clone)), &Table::new(Some(LOCAL)))
+    };
+    assert!(named(10_000).unwrap().is_some());
+    assert!(matches!(named(10_001), Err(Error::Answer { damage: Damage::Brokers, .. })));
+}
+
+/// Two fields of the same tag, or a size that does not fit the content, cannot be written anew faithfully.
+#[test]
+fn a_tagged_field_of_another_size_than_it_says_is_damage() {
+    let brokers = vec![Named { id: 5, host: "five".into(), port: 9092 }];
+    let content = Content { brokers, tags: BTreeMap::new(), rack: None, topics: 0 };
+    let good = frame(12, &content.produce(12, Named::clone));
+    let tag =
+        good.windows(4).position(|bytes| bytes[..2] == [1, 0] && bytes[3] == 2).expect("one field, tag 0, one broker");
+    let mut other = good.clone();
+    other[tag + 2] -= 1;
+    let twice = [&good[..tag], &[2], &good[tag + 1..], &good[tag + 1..]].concat();
+    for bytes in [other, twice] {
+        let error = rewrite(Kind::Produce, 0, 12, &bytes, &Table::new(Some(LOCAL))).unwrap_err();
+        assert!(matches!(error, Error::Answer { damage: Damage::Length, .. }), "{error}");
+    }
 }

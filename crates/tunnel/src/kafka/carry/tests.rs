@@ -50,6 +50,8 @@ fn metadata(correlation: i32, host: &str, port: i32, rest: &[u8]) -> Vec<u8> {
     response(correlation, &body)
 }
 
+/// For what takes a moment.
+const WAIT: Duration = Duration::from_secs(30);
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 
@@ -57,6 +59,11 @@ struct Line {
     client: DuplexStream,
     broker: DuplexStream,
     carried: JoinHandle<(Result<(), Error>, Traffic)>,
+}
+
+/// How the connection ended, once it has.
+async fn outcome(carried: JoinHandle<(Result<(), Error>, Traffic)>) -> (Result<(), Error>, Traffic) {
+    tokio::time::timeout(WAIT, carried).await.expect("the connection ends").expect("without a panic")
 }
 
 fn line(capacity: usize, limits: Limits) -> Line {
@@ -73,7 +80,7 @@ fn line(capacity: usize, limits: Limits) -> Line {
 
 async fn read(from: &mut DuplexStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    let reading = tokio::time::timeout(Duration::from_secs(20), from.read_exact(&mut bytes));
+    let reading = tokio::time::timeout(WAIT, from.read_exact(&mut bytes));
     reading.await.expect("bytes arrive").expect("the stream goes on");
     bytes
 }
@@ -83,7 +90,7 @@ async fn expect(from: &mut DuplexStream, bytes: &[u8]) {
 }
 
 async fn expect_end(from: &mut DuplexStream) {
-    let end = tokio::time::timeout(Duration::from_secs(20), from.read(&mut [0])).await.expect("the stream ends");
+    let end = tokio::time::timeout(WAIT, from.read(&mut [0])).await.expect("the stream ends");
     assert!(matches!(end, Ok(0)), "{end:?}");
 }
 
@@ -100,7 +107,7 @@ async fn pipelined_requests_silent_ones_among_them_are_answered_in_order() {
     expect(&mut line.client, &[response(1, &[9; 50]), metadata(3, "inlet", 7005, &[0; 4]), response(4, &[])].concat())
         .await;
     drop((line.client, line.broker));
-    let (ended, traffic) = line.carried.await.unwrap();
+    let (ended, traffic) = outcome(line.carried).await;
     ended.unwrap();
     assert_eq!((traffic.requests.load(Relaxed), traffic.rewritten.load(Relaxed)), (4, 1));
     assert_eq!(traffic.to_broker.load(Relaxed), u64::try_from(asked.len()).unwrap());
@@ -121,7 +128,7 @@ async fn an_answer_far_larger_than_the_buffer_is_read_whole_and_what_follows_str
     expect(&mut line.client, &metadata(1, "inlet", 7005, &rest)).await;
     expect(&mut line.client, &response(2, &rest)).await;
     drop((sending.await.unwrap().unwrap(), line.client));
-    line.carried.await.unwrap().0.unwrap();
+    outcome(line.carried).await.0.unwrap();
 }
 
 #[tokio::test]
@@ -130,7 +137,7 @@ async fn an_answer_above_the_limit_ends_the_connection_on_both_sides() {
     line.client.write_all(&request(1, METADATA, 0, &[])).await.unwrap();
     line.broker.write_all(&metadata(1, "far", 9092, &[0; 2000])).await.unwrap();
     expect_end(&mut line.client).await;
-    let error = line.carried.await.unwrap().0.unwrap_err();
+    let error = outcome(line.carried).await.0.unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: 1000, .. }), "{error}");
 }
 
@@ -157,9 +164,9 @@ async fn both_directions_full_do_not_hold_each_other_up() {
             async { from_far.read_to_end(&mut up).await.unwrap() },
         )
     };
-    tokio::time::timeout(Duration::from_secs(60), all).await.expect("nothing is stuck");
+    tokio::time::timeout(WAIT, all).await.expect("nothing is stuck");
     assert!(down == answer && up == [request(1, FETCH, 4, &[]), silent].concat());
-    line.carried.await.unwrap().0.unwrap();
+    outcome(line.carried).await.0.unwrap();
 }
 
 #[tokio::test]
@@ -173,7 +180,7 @@ async fn when_one_half_ends_the_other_goes_on() {
     expect(&mut first.client, &response(1, &[4; 100])).await;
     drop(first.broker);
     expect_end(&mut first.client).await;
-    first.carried.await.unwrap().0.unwrap();
+    outcome(first.carried).await.0.unwrap();
 
     let mut second = line(4096, Limits::default());
     second.broker.shutdown().await.unwrap();
@@ -182,7 +189,7 @@ async fn when_one_half_ends_the_other_goes_on() {
     expect(&mut second.broker, &silent(1, 50)).await;
     drop(second.client);
     expect_end(&mut second.broker).await;
-    second.carried.await.unwrap().0.unwrap();
+    outcome(second.carried).await.0.unwrap();
 }
 
 #[tokio::test]
@@ -191,7 +198,7 @@ async fn an_error_in_one_direction_ends_both() {
     line.broker.write_all(&response(1, &[])).await.unwrap();
     expect_end(&mut line.client).await;
     expect_end(&mut line.broker).await;
-    assert!(matches!(line.carried.await.unwrap().0, Err(Error::Unasked { found: 1 })));
+    assert!(matches!(outcome(line.carried).await.0, Err(Error::Unasked { found: 1 })));
 }
 
 #[tokio::test]
@@ -201,7 +208,7 @@ async fn a_stream_that_ends_inside_a_frame_is_an_error() {
         let mut line = line(4096, Limits::default());
         line.client.write_all(&frame[..cut]).await.unwrap();
         drop(line.client);
-        assert!(matches!(line.carried.await.unwrap().0, Err(Error::Ended { side: Side::Client })), "at {cut}");
+        assert!(matches!(outcome(line.carried).await.0, Err(Error::Ended { side: Side::Client })), "at {cut}");
     }
     let answer = metadata(1, "far", 9092, &[0; 4]);
     for cut in [3, 7, 12] {
@@ -211,7 +218,7 @@ async fn a_stream_that_ends_inside_a_frame_is_an_error() {
         line.broker.write_all(&answer[..cut]).await.unwrap();
         drop(line.broker);
         expect_end(&mut line.client).await;
-        assert!(matches!(line.carried.await.unwrap().0, Err(Error::Ended { side: Side::Broker })), "at {cut}");
+        assert!(matches!(outcome(line.carried).await.0, Err(Error::Ended { side: Side::Broker })), "at {cut}");
     }
 }
 
@@ -237,7 +244,7 @@ async fn requests_beyond_the_bound_wait_for_answers() {
         }
     }
     drop((line.client, line.broker));
-    line.carried.await.unwrap().0.unwrap();
+    outcome(line.carried).await.0.unwrap();
 }
 
 #[tokio::test]
@@ -247,5 +254,5 @@ async fn requests_that_will_never_have_room_end_the_connection() {
     expect(&mut line.broker, &request(1, FETCH, 4, &[])).await;
     drop(line.broker);
     expect_end(&mut line.client).await;
-    assert!(matches!(line.carried.await.unwrap().0, Err(Error::Abandoned { unanswered: 1 })));
+    assert!(matches!(outcome(line.carried).await.0, Err(Error::Abandoned { unanswered: 1 })));
 }
