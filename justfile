@@ -19,7 +19,7 @@ demo *options="--for 30s":
 
 # Rows a second, end to end: `just bench 1000000x200`; figures go to docs/performance.md by hand
 bench *cases:
-    cargo bench -p snowmelt --bench throughput -- {{cases}}
+    ./scripts/bench {{cases}}
 
 # Rewrite the configuration reference, the expected problems and the golden files; then read the difference
 bless:

@@ -25,6 +25,7 @@ use snowmelt::source::session::Session;
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 const PER_TRANSACTION: usize = 20_000;
+const MMAP_THRESHOLD: &str = "1048576";
 
 fn main() -> Outcome<()> {
     let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -77,6 +78,8 @@ async fn measure(rows: u64, bytes: u64) -> Outcome<String> {
         Command::new(env!("CARGO_BIN_EXE_snowmelt"))
             .args(["--log", "warn", "run", "--config"])
             .arg(&config_file)
+            // As docs/operations.md advises: glibc keeps result chunks for itself otherwise.
+            .env("MALLOC_MMAP_THRESHOLD_", MMAP_THRESHOLD)
             .stderr(Stdio::inherit())
             .spawn()?,
     );

@@ -80,6 +80,9 @@ pub(crate) async fn send(
     }
 }
 
+/// Room made for a body on the strength of its announced length alone.
+const LARGEST_ROOM: u64 = 64 << 20;
+
 enum Outcome {
     Body(Bytes),
     Forbidden,
@@ -91,7 +94,7 @@ async fn once(request: RequestBuilder) -> Result<Outcome, reqwest::Error> {
     let response = request.send().await?;
     let status = response.status();
     if status.is_success() {
-        return response.bytes().await.map(Outcome::Body);
+        return whole(response).await.map(Outcome::Body);
     }
     let retry_after = response
         .headers()
@@ -105,6 +108,17 @@ async fn once(request: RequestBuilder) -> Result<Outcome, reqwest::Error> {
         401 => response.bytes().await.map(Outcome::Body)?,
         _ => Outcome::Hopeless(status),
     })
+}
+
+/// The body in one piece. Result chunks are the largest things a publisher holds, and `Response::bytes` holds them twice
+/// while it joins what came.
+async fn whole(mut response: reqwest::Response) -> Result<Bytes, reqwest::Error> {
+    let announced = response.content_length().unwrap_or_default().min(LARGEST_ROOM);
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or_default());
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(&piece);
+    }
+    Ok(Bytes::from(body))
 }
 
 /// The chain of causes without the URL, whose query may hold a signature.
