@@ -48,6 +48,12 @@ pub(super) enum ReadError {
         /// What is wrong.
         reason: String,
     },
+    /// The cluster does not get to know its own topic.
+    #[error("topic {topic} was made and the cluster does not name its partitions; is one of its brokers down?")]
+    NoPartitions {
+        /// The topic.
+        topic: String,
+    },
 }
 
 /// The consumer.
@@ -90,8 +96,7 @@ impl Reader {
         let mut topics = Vec::new();
         for table in &config.tables {
             topics::ensure(&cluster, &Wanted::events(config, &table.topic)).await?;
-            let partitions = topics::partitions(&cluster, &table.topic).await?.unwrap_or_default();
-            let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+            let partitions = known_partitions(&cluster, &table.topic).await?;
             consumer.assign(&table.topic, (0..partitions).collect()).await?;
             topics.push((table.topic.clone(), partitions));
         }
@@ -187,6 +192,18 @@ impl Reader {
         }
         Ok(ends)
     }
+}
+
+/// The topic's partitions. A cluster answers CreateTopics before all its brokers know of the topic, so a topic that was
+/// just made may not be there for a moment.
+async fn known_partitions(cluster: &Cluster, topic: &str) -> Result<i32, ReadError> {
+    for _ in 0..PATIENCE {
+        if let Some(count) = topics::partitions(cluster, topic).await?.filter(|count| *count > 0) {
+            return Ok(i32::try_from(count).unwrap_or(i32::MAX));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    Err(ReadError::NoPartitions { topic: topic.to_owned() })
 }
 
 /// Milliseconds since the statement that wrote this row, where the row says when that was.
