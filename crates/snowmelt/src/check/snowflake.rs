@@ -19,7 +19,7 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
         Err(error) => {
             let remedy = login_remedy(&error);
             return match remedy {
-                Some(remedy) => findings.problem("login", error, remedy),
+                Some(remedy) => findings.problem("login", error.finding(), remedy),
                 None => findings.failure("login", error),
             };
         }
@@ -99,7 +99,7 @@ async fn check_state_schema(session: &Arc<Session>, config: &Config, wake: bool,
                 }
                 _ => "see the message".to_owned(),
             };
-            findings.problem(subject, error, remedy);
+            findings.problem(subject, error.finding(), remedy);
             return false;
         }
     }
@@ -139,7 +139,7 @@ async fn check_table(session: &Arc<Session>, table: &Table, role: &str, state_ok
                 "create it, or GRANT USAGE ON DATABASE {0}, USAGE ON SCHEMA {0}.{1} and SELECT ON TABLE {name} TO ROLE {role}",
                 name.database, name.schema
             );
-            return findings.problem(subject, error, remedy);
+            return findings.problem(subject, error.finding(), remedy);
         }
     };
     check_key(session, table, &columns, findings).await;

@@ -194,6 +194,16 @@ impl std::fmt::Display for Remedy<'_> {
 }
 
 impl SourceError {
+    /// The error without its remedy, for whoever has a better one.
+    #[must_use]
+    pub fn finding(&self) -> String {
+        let text = self.to_string();
+        match self {
+            Self::Refused { code, .. } => text.strip_suffix(&Remedy(code).to_string()).unwrap_or(&text).to_owned(),
+            _ => text,
+        }
+    }
+
     /// Whether `code` means that only a new login helps.
     #[must_use]
     pub fn is_session_over(code: &str) -> bool {

@@ -405,7 +405,8 @@ fn data<T: DeserializeOwned>(what: &str, envelope: &Envelope<'_>) -> Result<T, S
 }
 
 fn failure(what: &str, envelope: &Envelope<'_>) -> SourceError {
-    let message = envelope.message.clone().unwrap_or_default();
+    // Snowflake breaks its messages into lines; ours are one, in a log.
+    let message = envelope.message.as_deref().unwrap_or_default().lines().collect::<Vec<_>>().join(" ");
     if SourceError::is_session_over(&envelope.code) {
         return SourceError::SessionOver { code: envelope.code.clone(), message };
     }

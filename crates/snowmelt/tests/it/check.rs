@@ -116,6 +116,8 @@ async fn everything_wrong_is_said_at_once() {
     let checked = check(&world, &settings, &[]).await;
     assert_eq!(checked.code, Some(1));
     checked.says("problem", "warehouse", &["set snowflake.warehouse", "NONE_SUCH"]);
+    let text = format!("{:?}", checked.findings);
+    assert!(!text.contains("snowmelt check"), "the check sends to itself: {text}");
     checked.says("problem", "state schema SNOWMELT.NOWHERE", &["create schema SNOWMELT.NOWHERE", "USAGE on database"]);
     checked.says("problem", "key of SHOP.PUBLIC.CUSTOMERS", &["NUMBER", "ID"]);
     checked.says("problem", "table SHOP.PUBLIC.LINES", &["create it, or GRANT", "SELECT ON TABLE SHOP.PUBLIC.LINES"]);
