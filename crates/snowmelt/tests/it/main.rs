@@ -37,6 +37,8 @@ mod kills;
 #[cfg(test)]
 mod late;
 #[cfg(test)]
+mod nothing;
+#[cfg(test)]
 mod two_publishers;
 #[cfg(test)]
 mod values;
