@@ -1,0 +1,300 @@
+//! The relay: joins an inlet's stream with an outlet's and copies what it cannot read.
+//!
+//! ```text
+//!  inlet ── Call{kafka} ──▶ relay ── Call{id} ──▶ outlet's control connection
+//!    │                        │ ◀── Answer{id} ── outlet, on a connection of its own
+//!    └────────── Joined ──────┴─────── Joined ──────┘      then bytes, both ways
+//! ```
+//!
+//! A connection per stream, not one for all: each has its own flow control from end to end, a slow one holds up no other,
+//! and the kernel does what a multiplexer would (docs/decisions has the measurements). Whoever speaks here has shown a
+//! credential of the project in the outer TLS, before anything is remembered of it.
+
+mod follow;
+mod front;
+mod registry;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+pub use self::follow::follow;
+pub use self::front::{Front, FrontError, RelayCertificate};
+use self::registry::Registry;
+use crate::attribute::RelayName;
+use crate::authority::Revoked;
+use crate::credential::{Id, Node};
+use crate::metrics::Metrics;
+use crate::socket::{DEAD, HANDSHAKE};
+use crate::splice::{self, Limits as StreamLimits};
+use crate::wire::{self, CallId, FromRelay, Reason, Refusal, ToRelay, WireError};
+
+/// What one relay allows.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections that have not shown who they are; beyond it the oldest makes room.
+    pub half_open: usize,
+    /// Streams and control connections of one node.
+    pub per_node: usize,
+    /// Streams of all nodes.
+    pub streams: usize,
+    /// A stream that carries nothing for this long is closed.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { half_open: 512, per_node: 1024, streams: 16_384, idle: Duration::from_secs(20 * 60) }
+    }
+}
+
+/// How long an outlet may take to answer a call.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// The joining part of a relay; [`Front`] accepts its connections.
+pub struct Relay {
+    limits: Limits,
+    revoked: Revoked,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+}
+
+impl Relay {
+    /// A relay that refuses the nodes of `revoked`.
+    #[must_use]
+    pub fn new(limits: Limits, revoked: Revoked, metrics: Arc<Metrics>) -> Self {
+        let registry = Registry::new(limits.per_node, limits.streams);
+        Self { limits, revoked, registry, metrics }
+    }
+
+    /// Serves one connection whose handshake is done, to its end.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub(crate) async fn serve<S>(&self, mut stream: TlsStream<S>) -> Result<(), WireError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(|chain| chain.first()).map(Node::read);
+        let node = match shown {
+            Some(Ok(node)) => node,
+            Some(Err(error)) => {
+                return self.refuse(&mut stream, Refusal::new(Reason::Protocol, error.to_string())).await;
+            }
+            None => return self.refuse(&mut stream, Refusal::new(Reason::Protocol, "no credential was shown")).await,
+        };
+        if self.is_revoked(&node.id) {
+            return self.refuse(&mut stream, revoked(&node.id)).await;
+        }
+        let Some(_place) = self.registry.enter(&node.id) else {
+            let words = format!("node {} has {} connections at this relay already", node.id, self.limits.per_node);
+            return self.refuse(&mut stream, Refusal::new(Reason::Busy, words)).await;
+        };
+        let first = timeout(HANDSHAKE, wire::receive::<_, ToRelay>(&mut stream)).await;
+        let first = first.map_err(|_| std::io::Error::new(std::io::ErrorKind::TimedOut, "no message came"))??;
+        match first {
+            ToRelay::Register { name } => self.register(stream, node, name).await,
+            ToRelay::Call { name } => self.call(stream, node, name).await,
+            ToRelay::Answer { call } => {
+                // The caller's task has the stream from here on.
+                match self.registry.answer(&call, &node, Box::new(stream)) {
+                    Ok(ended) => {
+                        let _ = ended.await;
+                        Ok(())
+                    }
+                    Err(mut stream) => {
+                        let words = "nobody waits for this answer any more";
+                        wire::send(&mut stream, &FromRelay::Refused(Refusal::new(Reason::NoOutlet, words))).await
+                    }
+                }
+            }
+            ToRelay::Attend {} => self.attend(stream, node).await,
+            ToRelay::Ping { .. } => {
+                self.refuse(&mut stream, Refusal::new(Reason::Protocol, "a ping cannot come first")).await
+            }
+        }
+    }
+
+    fn is_revoked(&self, id: &Id) -> bool {
+        self.revoked.borrow().contains(id)
+    }
+
+    async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut TlsStream<S>,
+        refusal: Refusal,
+    ) -> Result<(), WireError> {
+        tracing::warn!(reason = refusal.code.as_str(), "refused: {refusal}");
+        self.metrics.refused(refusal.code);
+        wire::send(stream, &FromRelay::Refused(refusal)).await?;
+        tokio::io::AsyncWriteExt::shutdown(stream).await?;
+        Ok(())
+    }
+
+    /// An outlet's control connection, until it is silent, revoked, or its credential ends.
+    async fn register<S>(&self, mut stream: TlsStream<S>, node: Node, name: RelayName) -> Result<(), WireError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if !node.relays.contain(&name) {
+            let words = format!(
+                "node {} may not register the relay name {name}; its ticket did not grant it (`snowmelt project ticket --relay {name}`)",
+                node.id
+            );
+            return self.refuse(&mut stream, Refusal::new(Reason::RelayName, words)).await;
+        }
+        let (_registered, mut calls) = self.registry.register(&name, &node.id);
+        self.metrics.outlet(1);
+        tracing::info!(node = %node.id, %name, "an outlet is registered");
+        let ended = async {
+            wire::send(&mut stream, &FromRelay::Welcome {}).await?;
+            let (mut reading, mut writing) = tokio::io::split(stream);
+            let (pings, mut to_answer) = tokio::sync::mpsc::channel(4);
+            let listen = async {
+                loop {
+                    let number = self.ping(&mut reading).await?;
+                    if pings.send(number).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            };
+            let speak = async {
+                loop {
+                    let message = tokio::select! {
+                        Some(number) = to_answer.recv() => FromRelay::Pong { number },
+                        Some(call) = calls.recv() => FromRelay::Call { call },
+                        else => return Ok(()),
+                    };
+                    wire::send(&mut writing, &message).await?;
+                }
+            };
+            tokio::select! {
+                ended = listen => ended,
+                ended = speak => ended,
+                refusal = self.no_longer_welcome(&node) => {
+                    wire::send(&mut writing, &FromRelay::Refused(refusal)).await
+                }
+            }
+        };
+        let ended: Result<(), WireError> = ended.await;
+        self.metrics.outlet(-1);
+        tracing::info!(node = %node.id, %name, "an outlet is gone");
+        ended
+    }
+
+    /// An inlet that only wants to know whether the relay is there.
+    async fn attend<S>(&self, mut stream: TlsStream<S>, node: Node) -> Result<(), WireError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        wire::send(&mut stream, &FromRelay::Welcome {}).await?;
+        let (mut reading, mut writing) = tokio::io::split(stream);
+        let answer = async {
+            loop {
+                let number = self.ping(&mut reading).await?;
+                wire::send(&mut writing, &FromRelay::Pong { number }).await?;
+            }
+        };
+        let refusal = tokio::select! {
+            ended = answer => return ended,
+            refusal = self.no_longer_welcome(&node) => refusal,
+        };
+        wire::send(&mut writing, &FromRelay::Refused(refusal)).await
+    }
+
+    async fn ping<R: AsyncRead + Unpin>(&self, reading: &mut R) -> Result<u64, WireError> {
+        let silent = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the node is silent");
+        match timeout(DEAD, wire::receive::<_, ToRelay>(reading)).await.map_err(|_| silent())?? {
+            ToRelay::Ping { number } => Ok(number),
+            _ => Err(WireError::Unknown("only pings can follow here".to_owned())),
+        }
+    }
+
+    /// Waits until the node is revoked or its credential has ended.
+    async fn no_longer_welcome(&self, node: &Node) -> Refusal {
+        let left = node.not_after.duration_since(SystemTime::now()).unwrap_or_default();
+        let mut revocations = self.revoked.clone();
+        tokio::select! {
+            () = tokio::time::sleep(left) => {
+                Refusal::new(Reason::Expired, format!("the credential of node {} has ended", node.id))
+            }
+            () = until_revoked(&mut revocations, &node.id) => revoked(&node.id),
+        }
+    }
+
+    /// Joins an inlet with an outlet of this name and copies until the end.
+    async fn call<S>(&self, mut inlet: TlsStream<S>, node: Node, name: RelayName) -> Result<(), WireError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(_stream) = self.registry.stream() else {
+            return self
+                .refuse(&mut inlet, Refusal::new(Reason::Busy, "the relay has no room for another stream"))
+                .await;
+        };
+        let began = Instant::now();
+        let mut tried = BTreeSet::new();
+        let (mut outlet, theirs) = loop {
+            let Some(outlet) = self.registry.outlet(&name, &tried) else {
+                let words = if tried.is_empty() {
+                    format!(
+                        "no outlet is registered under the relay name {name}; is `snowmelt outlet --relay {name}` running?"
+                    )
+                } else {
+                    format!("an outlet is registered under the relay name {name} and does not answer calls")
+                };
+                return self.refuse(&mut inlet, Refusal::new(Reason::NoOutlet, words)).await;
+            };
+            tried.insert(outlet.number());
+            let call = CallId::random();
+            let waiting = self.registry.wait_for(&call, outlet.node());
+            if !outlet.call(call.clone()) {
+                continue;
+            }
+            match timeout(ANSWER, waiting).await {
+                Ok(Ok(answered)) => break (answered, outlet.node().clone()),
+                Ok(Err(_)) | Err(_) => self.registry.forget(&call),
+            }
+        };
+        wire::send(&mut outlet.stream, &FromRelay::Joined {}).await?;
+        wire::send(&mut inlet, &FromRelay::Joined {}).await?;
+        tracing::debug!(inlet = %node.id, outlet = %theirs, %name, took = ?began.elapsed(), "joined");
+        let _open = self.metrics.stream();
+        let mut revocations = self.revoked.clone();
+        let mut revocations_too = self.revoked.clone();
+        let until = Some(node.not_after.min(outlet.not_after));
+        let limits = StreamLimits { idle: Some(self.limits.idle), until };
+        let ended = tokio::select! {
+            ended = splice::join(&mut inlet, &mut *outlet.stream, &self.metrics, &limits) => ended,
+            () = until_revoked(&mut revocations, &node.id) => Err(refused(revoked(&node.id))),
+            () = until_revoked(&mut revocations_too, &theirs) => Err(refused(revoked(&theirs))),
+        };
+        if let Err(error) = &ended {
+            self.metrics.broke();
+            tracing::debug!(inlet = %node.id, outlet = %theirs, %name, %error, "a stream broke");
+        }
+        // Dropped without a close_notify when it broke: both ends see that bytes may be missing.
+        Ok(())
+    }
+}
+
+fn refused(refusal: Refusal) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::PermissionDenied, refusal)
+}
+
+fn revoked(id: &Id) -> Refusal {
+    Refusal::new(Reason::Revoked, format!("node {id} was revoked"))
+}
+
+async fn until_revoked(revocations: &mut watch::Receiver<Arc<BTreeSet<Id>>>, id: &Id) {
+    // Without a sender nobody is revoked any more.
+    if revocations.wait_for(|nodes| nodes.contains(id)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,188 @@
+//! Who is at the relay: registered outlets, calls that wait for an answer, and how many connections each node has.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use crate::attribute::RelayName;
+use crate::credential::{Id, Node};
+use crate::wire::CallId;
+
+/// Calls that may wait for one outlet to look at them.
+const CALLS: usize = 64;
+
+/// Any connection to a node.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// An outlet's own connection for one call.
+pub(super) struct Answered {
+    pub(super) stream: Box<dyn Stream>,
+    /// When the outlet's credential ends.
+    pub(super) not_after: SystemTime,
+    /// Dropped at the stream's end, which ends the outlet's task too.
+    _ended: oneshot::Sender<()>,
+}
+
+struct Waiting {
+    outlet: Id,
+    to: oneshot::Sender<Answered>,
+}
+
+/// A registered outlet.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    number: u64,
+    node: Id,
+    calls: mpsc::Sender<CallId>,
+    called: Arc<AtomicUsize>,
+}
+
+impl Outlet {
+    /// Tells registrations apart, also those of one node.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn node(&self) -> &Id {
+        &self.node
+    }
+
+    /// Hands it a call; false when it is gone or has too many to look at.
+    pub(super) fn call(&self, call: CallId) -> bool {
+        self.called.fetch_add(1, Ordering::Relaxed);
+        self.calls.try_send(call).is_ok()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    outlets: Mutex<HashMap<RelayName, Vec<Outlet>>>,
+    calls: Mutex<HashMap<CallId, Waiting>>,
+    places: Mutex<HashMap<Id, usize>>,
+}
+
+/// See the module.
+pub(super) struct Registry {
+    shared: Arc<Shared>,
+    numbers: AtomicU64,
+    per_node: usize,
+    streams: Arc<Semaphore>,
+}
+
+/// A node's connection; counts until dropped.
+pub(super) struct Place {
+    shared: Arc<Shared>,
+    node: Id,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.shared.places.lock();
+        if let Some(count) = places.get_mut(&self.node) {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&self.node);
+            }
+        }
+    }
+}
+
+/// A registration; ends when dropped.
+pub(super) struct Registered {
+    shared: Arc<Shared>,
+    name: RelayName,
+    number: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut outlets = self.shared.outlets.lock();
+        if let Some(list) = outlets.get_mut(&self.name) {
+            list.retain(|outlet| outlet.number != self.number);
+            if list.is_empty() {
+                outlets.remove(&self.name);
+            }
+        }
+    }
+}
+
+impl Registry {
+    pub(super) fn new(per_node: usize, streams: usize) -> Self {
+        Self {
+            shared: Arc::default(),
+            numbers: AtomicU64::new(0),
+            per_node,
+            streams: Arc::new(Semaphore::new(streams)),
+        }
+    }
+
+    /// Counts a connection of `node`; none when it has as many as it may.
+    pub(super) fn enter(&self, node: &Id) -> Option<Place> {
+        let mut places = self.shared.places.lock();
+        let count = places.entry(node.clone()).or_default();
+        if *count >= self.per_node {
+            return None;
+        }
+        *count += 1;
+        Some(Place { shared: Arc::clone(&self.shared), node: node.clone() })
+    }
+
+    /// Counts a stream; none when there are as many as there may be.
+    pub(super) fn stream(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.streams).try_acquire_owned().ok()
+    }
+
+    /// Registers an outlet. Several may share a name; calls go round among them.
+    pub(super) fn register(&self, name: &RelayName, node: &Id) -> (Registered, mpsc::Receiver<CallId>) {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (calls, receiver) = mpsc::channel(CALLS);
+        let outlet = Outlet { number, node: node.clone(), calls, called: Arc::default() };
+        self.shared.outlets.lock().entry(name.clone()).or_default().push(outlet);
+        (Registered { shared: Arc::clone(&self.shared), name: name.clone(), number }, receiver)
+    }
+
+    /// The outlet of this name that was called least, but for those tried already. Of two that were called alike the
+    /// newer: the older may be the same one before its connection was lost.
+    pub(super) fn outlet(&self, name: &RelayName, tried: &BTreeSet<u64>) -> Option<Outlet> {
+        let outlets = self.shared.outlets.lock();
+        let left = outlets.get(name)?.iter().filter(|outlet| !tried.contains(&outlet.number));
+        left.min_by_key(|outlet| (outlet.called.load(Ordering::Relaxed), u64::MAX - outlet.number)).cloned()
+    }
+
+    /// Where the answer to `call` will come, from `outlet` and nobody else.
+    pub(super) fn wait_for(&self, call: &CallId, outlet: &Id) -> oneshot::Receiver<Answered> {
+        let (to, answered) = oneshot::channel();
+        self.shared.calls.lock().insert(call.clone(), Waiting { outlet: outlet.clone(), to });
+        answered
+    }
+
+    /// Nobody waits for this call any more.
+    pub(super) fn forget(&self, call: &CallId) {
+        self.shared.calls.lock().remove(call);
+    }
+
+    /// Hands `stream` to whoever waits for `call`, and returns what ends with it; gives the stream back when nobody waits.
+    pub(super) fn answer(
+        &self,
+        call: &CallId,
+        node: &Node,
+        stream: Box<dyn Stream>,
+    ) -> Result<oneshot::Receiver<()>, Box<dyn Stream>> {
+        let mut calls = self.shared.calls.lock();
+        if calls.get(call).is_none_or(|waiting| waiting.outlet != node.id) {
+            return Err(stream);
+        }
+        let Some(waiting) = calls.remove(call) else { return Err(stream) };
+        let (_ended, ended) = oneshot::channel();
+        match waiting.to.send(Answered { stream, not_after: node.not_after, _ended }) {
+            Ok(()) => Ok(ended),
+            Err(answered) => Err(answered.stream),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How every TCP connection of the tunnel is set up, and how one is broken off.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::address::Address;
+
+/// How long a connection may take.
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// How long a TLS handshake and the messages before the bytes may take.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A path that answers nothing for this long is dead.
+pub(crate) const DEAD: Duration = Duration::from_secs(9);
+const PROBE: Duration = Duration::from_secs(3);
+/// Bytes read from a socket at a time. rustls asks for 4 KiB at a time, and each time for the kernel.
+pub(crate) const BUFFER: usize = 64 << 10;
+
+/// Connects, and finds out on its own when the other side is gone.
+pub(crate) async fn connect(address: &Address) -> io::Result<TcpStream> {
+    let error = |reason: String, kind| io::Error::new(kind, format!("{address} cannot be connected to: {reason}"));
+    match timeout(CONNECT, TcpStream::connect(address.pair())).await {
+        Ok(Ok(stream)) => {
+            tune(&stream)?;
+            Ok(stream)
+        }
+        Ok(Err(source)) => Err(error(source.to_string(), source.kind())),
+        Err(_) => Err(error(format!("no answer within {CONNECT:?}"), io::ErrorKind::TimedOut)),
+    }
+}
+
+/// No delay for small writes, and an end to connections whose other side has gone without a word: probes when idle,
+/// and a limit for what is sent and never acknowledged (RFC 5482), which probes do not cover.
+pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(2))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(DEAD))?;
+    Ok(())
+}
+
+/// Closes with a reset, so that the peer knows that bytes may be missing. A plain close would look like an end.
+pub(crate) fn reset(stream: TcpStream) {
+    // Fails when the connection is gone already, which says the same.
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+}
