@@ -173,6 +173,12 @@ impl Identity {
         self.fingerprint
     }
 
+    /// The public key (SubjectPublicKeyInfo in DER).
+    #[must_use]
+    pub fn public_key(&self) -> Vec<u8> {
+        self.pair.subject_public_key_info()
+    }
+
     /// The key pair, for signing certificates.
     pub(crate) fn pair(&self) -> &KeyPair {
         &self.pair

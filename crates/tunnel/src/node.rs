@@ -25,7 +25,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::socket::{self, BUFFER, HANDSHAKE};
 use crate::ticket::{RelayTrust, Ticket};
 use crate::tls::{self, Own, RelayRoots, TlsError};
-use crate::wire::{self, FromAuthority, Reason, Refusal, ToAuthority, WireError};
+use crate::wire::{self, FromAuthority, FromRelay, Reason, Refusal, ToAuthority, ToRelay, WireError};
 
 /// A connection to the relay, inside the outer TLS.
 pub(crate) type RelayStream = TlsStream<BufReader<TcpStream>>;
@@ -290,6 +290,31 @@ impl Node {
         secured(address, config).await.map_err(|error| unreachable(tls::explain(&error)))
     }
 
+    /// Asks the relay whether it lets this node in, and how long an answer takes.
+    ///
+    /// # Errors
+    /// [`NodeError::Unreachable`] with the relay's reason.
+    pub async fn ping_relay(&self) -> Result<Duration, NodeError> {
+        let lost =
+            |reason: String| NodeError::Unreachable { what: "relay", address: self.membership.relay.clone(), reason };
+        let mut stream = self.dial().await?;
+        let conversation = async {
+            wire::send(&mut stream, &ToRelay::Attend {}).await?;
+            let welcome = wire::receive::<_, FromRelay>(&mut stream).await?;
+            let asked = std::time::Instant::now();
+            wire::send(&mut stream, &ToRelay::Ping { number: 1 }).await?;
+            wire::receive::<_, FromRelay>(&mut stream).await?;
+            Ok::<_, WireError>((welcome, asked.elapsed()))
+        };
+        match timeout(HANDSHAKE, conversation).await {
+            Ok(Ok((FromRelay::Refused(refusal), _))) => Err(NodeError::Refused(refusal)),
+            Ok(Ok((_, took))) => Ok(took),
+            Ok(Err(WireError::Io(error))) => Err(lost(tls::explain(&error))),
+            Ok(Err(error)) => Err(lost(error.to_string())),
+            Err(_) => Err(lost(format!("no answer within {HANDSHAKE:?}"))),
+        }
+    }
+
     /// The configuration of an inlet's inner TLS.
     pub(crate) fn connector(&self) -> TlsConnector {
         TlsConnector::from(Arc::clone(&self.held().inlet))
@@ -298,6 +323,12 @@ impl Node {
     /// The configuration of an outlet's inner TLS.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.held().outlet))
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("id", &self.id()).field("relay", self.relay()).finish_non_exhaustive()
     }
 }
 

@@ -4,4 +4,12 @@
 mod world;
 
 #[cfg(test)]
+mod blind;
+#[cfg(test)]
+mod healing;
+#[cfg(test)]
+mod kafka;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
 mod streams;
