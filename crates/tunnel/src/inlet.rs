@@ -236,7 +236,7 @@ impl Shared {
         let connector = self.node.connector();
         let handshake = async { connector.connect(tls::inner_name(), relay).await.map(InnerStream::from) };
         let mut stream = peer::shake_hands(handshake, "outlet", &self.metrics).await?;
-        let peer = peer::admit(&mut stream, &self.options.allow, "outlet", &self.metrics, ToOutlet::Refused).await?;
+        let peer = peer::admit(&mut stream, &self.options.allow, "outlet", ToOutlet::Refused).await?;
         let asked = async {
             wire::send(&mut stream, &ToOutlet::Open { kind: self.options.kind, target }).await?;
             wire::receive::<_, FromOutlet>(&mut stream).await

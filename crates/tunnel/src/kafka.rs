@@ -6,7 +6,7 @@
 //!            └ bytes, or a new frame ◀┴─ responses: five kinds are read whole ─────┘
 //! ```
 //!
-//! [`carry`] follows one connection. [`Addresses`] decides what becomes of each broker found. [`Ports`] keeps the
+//! [`carry()`] follows one connection. [`Addresses`] decides what becomes of each broker found. [`Ports`] keeps the
 //! local port of each broker. A client can ask only what this module has reviewed: everything else is taken out of the
 //! broker's list of versions (`apis` holds the table, with reasons), so a newer cluster is *understood less*, never
 //! misunderstood. Sockets, streams and the decision which broker may be dialled are left to the callers.

@@ -15,6 +15,8 @@
 //! - [`attribute`], [`address`], [`wire`], [`metrics`], [`health`]: what they share.
 
 pub mod address;
+#[cfg(test)]
+mod attack;
 pub mod attribute;
 pub mod authority;
 mod control;

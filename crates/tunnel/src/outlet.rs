@@ -150,7 +150,7 @@ impl Shared {
         let acceptor = self.node.acceptor();
         let handshake = async { acceptor.accept(relay).await.map(InnerStream::from) };
         let mut stream = peer::shake_hands(handshake, "inlet", &self.metrics).await?;
-        let peer = peer::admit(&mut stream, &self.options.allow, "inlet", &self.metrics, FromOutlet::Refused).await?;
+        let peer = peer::admit(&mut stream, &self.options.allow, "inlet", FromOutlet::Refused).await?;
         let asked = timeout(HANDSHAKE, wire::receive::<_, ToOutlet>(&mut stream))
             .await
             .map_err(|_| StreamError::Lost { who: "inlet", reason: "it asked for nothing".to_owned() })?;

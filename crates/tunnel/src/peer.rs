@@ -89,7 +89,6 @@ pub(crate) async fn admit<M: serde::Serialize>(
     stream: &mut InnerStream,
     policy: &Policy,
     who: &'static str,
-    metrics: &Metrics,
     tell: impl Fn(Refusal) -> M,
 ) -> Result<Node, StreamError> {
     let (_, session) = stream.get_ref();
@@ -107,7 +106,6 @@ pub(crate) async fn admit<M: serde::Serialize>(
         Some(Err(error)) => Refusal::new(Reason::Protocol, error.to_string()),
         None => Refusal::new(Reason::Protocol, "no credential was shown"),
     };
-    metrics.refused(refusal.code);
     // Whether it hears of it is not this end's concern.
     let told = async {
         wire::send(stream, &tell(refusal.clone())).await?;

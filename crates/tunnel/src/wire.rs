@@ -335,7 +335,7 @@ mod tests {
     #[tokio::test]
     async fn a_reason_of_a_newer_version_is_still_a_refusal() {
         let json = br#"{"refused":{"code":"from-the-future","message":"no"}}"#;
-        let mut bytes = (json.len() as u32).to_be_bytes().to_vec();
+        let mut bytes = u32::try_from(json.len()).unwrap().to_be_bytes().to_vec();
         bytes.extend_from_slice(json);
         let FromRelay::Refused(refusal) = read(&bytes).await.unwrap() else { panic!("another message") };
         assert_eq!((refusal.code, refusal.to_string().as_str()), (Reason::Other, "no"));
@@ -352,7 +352,7 @@ mod tests {
         fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200), whole in any::<bool>()) {
             let mut frame = bytes.clone();
             if whole {
-                frame = (bytes.len() as u32).to_be_bytes().to_vec();
+                frame = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
                 frame.extend_from_slice(&bytes);
             }
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

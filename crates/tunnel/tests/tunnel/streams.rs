@@ -11,7 +11,7 @@ use tunnel::wire::Kind;
 use crate::world::{INLET, LIMIT, OUTLET, World, echo, eventually, exchange};
 
 fn noise(length: usize) -> Vec<u8> {
-    (0..length).map(|index| (index as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
+    (0..length).map(|index| index.wrapping_mul(2_654_435_761).to_be_bytes()[5]).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
