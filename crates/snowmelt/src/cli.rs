@@ -3,11 +3,13 @@
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod duration;
 mod output;
 mod run;
 mod signal;
 #[cfg(feature = "demo")]
 mod sim;
+mod tunnel;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -17,9 +19,9 @@ use crate::error::ExitCode;
 /// Row changes out of Snowflake tables into Kafka, exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "snowmelt", version, about, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 well, 1 findings, 2 usage or configuration, 3 Snowflake's side needs a person, \
-                        4 Kafka's side does, 5 another publisher took over, 6 a row cannot be published, \
-                        7 not stopped in time, 70 a bug. See docs/operations.md.")]
+#[command(after_help = "Exit codes: 0 well, 1 findings, 2 usage or configuration, 3 Snowflake's side needs a person \
+                        (or the project refuses this node), 4 Kafka's side does, 5 another publisher took over, 6 a row cannot be published, \
+                        7 not stopped in time, 70 a bug. See docs/operations.md and docs/tunnel.md.")]
 pub struct Cli {
     /// Form of the log on standard error
     #[arg(long, global = true, value_enum, default_value = "text", env = "SNOWMELT_LOG_FORMAT")]
@@ -46,6 +48,15 @@ enum Verb {
     /// Show the whole thing on this machine: a simulated Snowflake, an embedded Kafka, and a proof at the end
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
+    /// Take connections on a local port and carry them through the relay to an outlet
+    Inlet(tunnel::Inlet),
+    /// Stand beside Kafka (or any TCP service) and let inlets reach it through the relay
+    Outlet(tunnel::Outlet),
+    /// Make and look after a project: what lets relay, outlets and inlets trust each other
+    #[command(subcommand)]
+    Project(tunnel::Project),
+    /// Run a relay apart from the authority: the public port that joins inlets with outlets and reads nothing
+    Relay(tunnel::Relay),
     /// Carry the tables of a configuration to Kafka until stopped
     Run(run::Run),
     /// Run the simulated Snowflake (and an embedded Kafka) as a playground for any client
@@ -74,6 +85,10 @@ impl Cli {
             Verb::Check(check) => check.run().await,
             #[cfg(feature = "demo")]
             Verb::Demo(demo) => demo.run().await,
+            Verb::Inlet(inlet) => inlet.run().await,
+            Verb::Outlet(outlet) => outlet.run().await,
+            Verb::Project(project) => project.run().await,
+            Verb::Relay(relay) => relay.run().await,
             Verb::Run(run) => run.run().await,
             #[cfg(feature = "demo")]
             Verb::Sim(sim) => sim.run().await,

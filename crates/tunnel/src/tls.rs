@@ -236,14 +236,16 @@ pub(crate) fn explain(error: &std::io::Error) -> String {
             "the other side's credential has expired; is its clock right, and can it reach the authority?".to_owned()
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the other side's credential was not issued by this project's authority".to_owned()
+            "the other side's certificate was not issued by this project's authority, nor by another that is believed here"
+                .to_owned()
         }
         Error::InvalidCertificate(CertificateError::Other(other)) => other.to_string(),
         Error::AlertReceived(AlertDescription::CertificateExpired) => {
             "the other side says that this node's credential has expired".to_owned()
         }
         Error::AlertReceived(AlertDescription::UnknownCA | AlertDescription::DecryptError) => {
-            "the other side says that this node's credential is of another project".to_owned()
+            "the other side does not believe this one's certificate: it is of another project, or its issuer is unknown there"
+                .to_owned()
         }
         Error::AlertReceived(AlertDescription::ProtocolVersion) => "the other side does not speak TLS 1.3".to_owned(),
         Error::AlertReceived(AlertDescription::NoApplicationProtocol) | Error::NoApplicationProtocol => {

@@ -1,9 +1,9 @@
 //! `snowmelt demo`: the whole thing on this machine, and a proof at the end.
 //!
 //! ```text
-//!  writer ──SQL──▶ simulated Snowflake ──▶ publisher ──▶ embedded Kafka ──▶ reader ──▶ ledger
-//!                         │                                                              │
-//!                         └───────────────────── rows, at the end ──────────▶ compare ◀──┘
+//!  writer ──SQL──▶ simulated Snowflake ──▶ publisher ══tunnel══▶ embedded Kafka ──▶ reader ──▶ ledger
+//!                         │                                                                     │
+//!                         └────────────────────── rows, at the end ────────────────▶ compare ◀──┘
 //! ```
 //!
 //! The publisher is the one that `run` starts, with a configuration such as a user writes; everything around it only
@@ -16,6 +16,7 @@ mod event;
 mod ledger;
 mod moment;
 mod paint;
+mod passage;
 mod quiet;
 mod reader;
 mod report;
@@ -42,6 +43,7 @@ use self::shop::TABLES;
 use self::stage::{Stage, StageError};
 use self::view::View;
 use self::writer::{WriteError, Writer};
+use super::duration::duration;
 use super::{output, signal};
 use crate::error::ExitCode;
 use crate::source::SourceError;
@@ -59,6 +61,9 @@ pub(crate) struct Demo {
     /// A real Kafka, as HOST:PORT,…, instead of the embedded one
     #[arg(long, value_name = "SERVERS", value_delimiter = ',')]
     bootstrap_servers: Vec<String>,
+    /// Let the publisher talk to Kafka without the tunnel
+    #[arg(long)]
+    direct: bool,
     /// What the random statements follow from; without it, drawn and printed
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -126,7 +131,7 @@ impl Demo {
 
     /// Sets the stage, and shows what goes on there until all is over.
     async fn play(&self, seed: u64, stop: &CancellationToken, view: &mut View) -> Result<Report, Trouble> {
-        let stage = Stage::set(&self.bootstrap_servers).await?;
+        let stage = Stage::set(&self.bootstrap_servers, self.direct).await?;
         view.print(&self.opening(&stage, seed));
         let (board, status) = (Arc::new(Board::default()), Status::default());
         let acts = Box::pin(self.acts(seed, stop, &stage, &board, &status));
@@ -143,7 +148,7 @@ impl Demo {
     }
 
     fn opening(&self, stage: &Stage, seed: u64) -> Vec<Line> {
-        let servers = &stage.config.kafka.bootstrap_servers;
+        let servers = &stage.beside_kafka.kafka.bootstrap_servers;
         let server = servers.first().map_or("", String::as_str);
         let topic = stage.config.tables.first().map_or("", |table| table.topic.as_str());
         let kind = if stage.embedded.is_some() { "embedded" } else { "yours" };
@@ -153,6 +158,7 @@ impl Demo {
                 .and(Paint::Dim, " (simulated)")
                 .and(Paint::Plain, format!("   Kafka {server}"))
                 .and(Paint::Dim, format!(" ({kind})")),
+            self.way(stage),
             Line::default(),
             Line::of(
                 Paint::Plain,
@@ -169,6 +175,20 @@ impl Demo {
         ]
     }
 
+    /// How the publisher reaches Kafka.
+    fn way(&self, stage: &Stage) -> Line {
+        match &stage.passage {
+            None => Line::of(Paint::Dim, "The publisher dials Kafka directly"),
+            Some(passage) => Line::of(
+                Paint::Dim,
+                format!(
+                    "The publisher reaches Kafka through the tunnel: inlet {}, relay {}, outlet",
+                    passage.inlet, passage.relay
+                ),
+            ),
+        }
+    }
+
     /// From the first statement to the comparison.
     async fn acts(
         &self,
@@ -179,7 +199,7 @@ impl Demo {
         status: &Status,
     ) -> Result<Report, Trouble> {
         let mut writer = Writer::open(&stage.config.snowflake, seed, self.rate, Arc::clone(board)).await?;
-        let reader = Reader::open(&stage.config, Arc::clone(board)).await?;
+        let reader = Reader::open(&stage.beside_kafka, Arc::clone(board)).await?;
         let mut cast = Cast::start(&stage.config, status, reader);
         let started = Instant::now();
         board.figures().since = Some(started);
@@ -227,32 +247,4 @@ fn cancel_after(duration: Duration, token: CancellationToken) -> AbortOnDropHand
         tokio::time::sleep(duration).await;
         token.cancel();
     }))
-}
-
-/// Reads `30s`, `5m`, `1h`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let (_, unit) = text.split_at(number.len());
-    UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .and_then(|(_, millis)| number.parse::<u64>().ok()?.checked_mul(*millis))
-        .map(Duration::from_millis)
-        .ok_or_else(|| "write a whole number with ms, s, m or h, as in 30s".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units() {
-        for (text, millis) in [("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("500ms", 500), ("0s", 0)] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "30", "s", "-1s", "1.5s", "1d", "99999999999999999999s", "99999999999999999h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

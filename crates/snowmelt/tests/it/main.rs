@@ -39,6 +39,8 @@ mod late;
 #[cfg(test)]
 mod nothing;
 #[cfg(test)]
+mod tunnel;
+#[cfg(test)]
 mod two_publishers;
 #[cfg(test)]
 mod values;

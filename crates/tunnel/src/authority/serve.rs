@@ -154,7 +154,8 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     };
     match answer {
         Ok(Credential { certificate, node }) => {
-            tracing::info!(node = %node.id, attributes = ?node.attributes, enrolment, "credential issued");
+            let attributes: Vec<&str> = node.attributes.iter().map(crate::attribute::Attribute::as_str).collect();
+            tracing::info!(node = %node.id, ?attributes, enrolment, "credential issued");
             authority.metrics.issued(enrolment);
             let encoded = |certificate: &CertificateDer<'_>| BASE64.encode(certificate);
             let authority = encoded(authority.project.certificate());

@@ -5,6 +5,7 @@
 use krafka::testing::FakeBroker;
 use snowsim::{Running, Simulator};
 
+use super::passage::Passage;
 use super::shop::{DATABASE, SCHEMA, STATE_SCHEMA, TABLES, WAREHOUSE};
 use crate::config::Config;
 use crate::embedded;
@@ -23,6 +24,9 @@ pub(super) enum StageError {
     /// The embedded Kafka.
     #[error("the embedded Kafka cannot start: {0}")]
     Kafka(#[from] krafka::KrafkaError),
+    /// The tunnel.
+    #[error("the demo's tunnel cannot be opened: {0}; `--direct` does without")]
+    Tunnel(Box<dyn std::error::Error + Send + Sync>),
     /// The configuration made of the options.
     #[error("{0}")]
     Options(String),
@@ -34,13 +38,17 @@ pub(super) struct Stage {
     pub(super) snowflake: Running,
     /// The embedded cluster, unless a real one was named.
     pub(super) embedded: Option<FakeBroker>,
+    /// The way from the publisher to Kafka, unless it is direct.
+    pub(super) passage: Option<Passage>,
     /// The publisher's configuration.
     pub(super) config: Config,
+    /// The reader's, which sits beside Kafka.
+    pub(super) beside_kafka: Config,
 }
 
 impl Stage {
-    /// Starts what has to be started. `servers` names a real Kafka.
-    pub(super) async fn set(servers: &[String]) -> Result<Self, StageError> {
+    /// Starts what has to be started. `servers` names a real Kafka; `direct` does without a tunnel.
+    pub(super) async fn set(servers: &[String], direct: bool) -> Result<Self, StageError> {
         let snowflake = Simulator::start().await?;
         let (embedded, servers, name) = if servers.is_empty() {
             let embedded = embedded::start(BROKERS).await?;
@@ -50,11 +58,22 @@ impl Stage {
             // Topics, transactional ids and checkpoints have the name in theirs, so that runs do not collide.
             (None, servers.to_vec(), format!("demo-{:08x}", rand::random::<u32>()))
         };
-        let text = configuration(&name, &snowflake.url(), &servers);
         let env = |variable: &str| (variable == "DEMO_PASSWORD").then(|| PASSWORD.to_owned());
-        let config =
-            Config::parse(&text, "demo.toml", &env).map_err(|problems| StageError::Options(problems.to_string()))?;
-        Ok(Self { snowflake, embedded, config })
+        let parse = |servers: &[String]| {
+            let text = configuration(&name, &snowflake.url(), servers);
+            Config::parse(&text, "demo.toml", &env).map_err(|problems| StageError::Options(problems.to_string()))
+        };
+        // Read first, so that a server that is none is refused in the words of the configuration.
+        let beside_kafka = parse(&servers)?;
+        let passage = match direct {
+            true => None,
+            false => Some(Passage::open(&servers).await.map_err(StageError::Tunnel)?),
+        };
+        let config = match &passage {
+            Some(passage) => parse(&[passage.inlet.to_string()])?,
+            None => beside_kafka.clone(),
+        };
+        Ok(Self { snowflake, embedded, passage, config, beside_kafka })
     }
 }
 
