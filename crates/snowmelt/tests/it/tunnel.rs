@@ -2,6 +2,7 @@
 //! it logs and how it exits. What the tunnel itself does is proved in `crates/tunnel`.
 
 mod harness;
+mod kills;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
