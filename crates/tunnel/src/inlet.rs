@@ -151,24 +151,23 @@ impl Shared {
     }
 
     async fn serve(&self, mut client: TcpStream, from: SocketAddr, port: Option<u16>) {
+        socket::unfinished(&client);
         let (target, gone) = match port.map(|port| self.brokers.target(port)) {
             None => (None, None),
             Some(Some((address, gone))) => (Some(address), Some(gone)),
             Some(None) => {
-                tracing::debug!(%from, ?port, "no broker is behind this port any more");
-                return socket::reset(client);
+                return tracing::debug!(%from, ?port, "no broker is behind this port any more");
             }
         };
         let opened = match socket::tune(&client) {
             Ok(()) => self.open(target.clone()).await,
-            Err(_) => return socket::reset(client),
+            Err(_) => return,
         };
         let (mut stream, peer) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 self.metrics.refused(error.reason());
-                tracing::warn!(%from, "a client was reset: {error}");
-                return socket::reset(client);
+                return tracing::warn!(%from, "a client was reset: {error}");
             }
         };
         tracing::debug!(%from, outlet = %peer.id, target = ?target, "a stream is open");
@@ -185,10 +184,12 @@ impl Shared {
             carried = self.carry(&mut client, &mut stream, &limits) => carried,
             () = gone => Err("the broker has left the cluster and its port is another's".to_owned()),
         };
-        if let Err(reason) = carried {
-            self.metrics.broke();
-            tracing::debug!(%from, outlet = %peer.id, reason, "a stream broke");
-            socket::reset(client);
+        match carried {
+            Ok(()) => socket::finished(&client),
+            Err(reason) => {
+                self.metrics.broke();
+                tracing::debug!(%from, outlet = %peer.id, reason, "a stream broke");
+            }
         }
     }
 

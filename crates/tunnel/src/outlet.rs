@@ -178,10 +178,12 @@ impl Shared {
         tracing::debug!(inlet = %peer.id, target = %dialled.address, "a stream is open");
         let _open = self.metrics.stream();
         let limits = splice::Limits { idle: None, until: Some(peer::until(&self.node.claims(), &peer)) };
-        if let Err(reason) = self.carry(kind, &mut stream, &mut dialled, &limits).await {
-            self.metrics.broke();
-            tracing::debug!(inlet = %peer.id, target = %dialled.address, reason, "a stream broke");
-            dialled.reset();
+        match self.carry(kind, &mut stream, &mut dialled, &limits).await {
+            Ok(()) => dialled.finished(),
+            Err(reason) => {
+                self.metrics.broke();
+                tracing::debug!(inlet = %peer.id, target = %dialled.address, reason, "a stream broke");
+            }
         }
         Ok(())
     }

@@ -43,8 +43,14 @@ pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes with a reset, so that the peer knows that bytes may be missing. A plain close would look like an end.
-pub(crate) fn reset(stream: TcpStream) {
+/// From here on the connection closes with a reset, whoever closes it: this code, a stop, or the system after a kill.
+/// Its peer then knows that bytes may be missing; a plain close would look like an end.
+pub(crate) fn unfinished<'s>(socket: impl Into<SockRef<'s>>) {
     // Fails when the connection is gone already, which says the same.
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    let _ = socket.into().set_linger(Some(Duration::ZERO));
+}
+
+/// Both sides have ended: it closes as connections do, and what was sent is delivered.
+pub(crate) fn finished<'s>(socket: impl Into<SockRef<'s>>) {
+    let _ = socket.into().set_linger(None);
 }

@@ -39,11 +39,10 @@ pub(super) struct Dialled {
 }
 
 impl Dialled {
-    /// Closes with a reset, so that the target knows that bytes may be missing.
-    pub(super) fn reset(self) {
+    /// Both sides have ended; dropped without this it closes with a reset.
+    pub(super) fn finished(self) {
         if let Some(socket) = &self.socket {
-            // Fails when the connection is gone already, which says the same.
-            let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+            socket::finished(socket);
         }
     }
 }
@@ -83,6 +82,7 @@ impl Targets {
     async fn connect(&self, address: &Address) -> Result<Dialled, Refusal> {
         let unreachable = |reason: String| Refusal::new(Reason::Unreachable, format!("the target {address}: {reason}"));
         let tcp = socket::connect(address).await.map_err(|error| unreachable(error.to_string()))?;
+        socket::unfinished(&tcp);
         let socket = duplicate(&tcp);
         let stream: Box<dyn Bytes> = match &self.tls {
             None => Box::new(tcp),
@@ -99,7 +99,7 @@ impl Targets {
     }
 }
 
-/// A second handle of the socket, with which it can be reset whatever has wrapped the first.
+/// A second handle of the socket, whatever has wrapped the first.
 fn duplicate(stream: &TcpStream) -> Option<Socket> {
     let descriptor: OwnedFd = stream.as_fd().try_clone_to_owned().ok()?;
     Some(Socket::from(descriptor))

@@ -59,6 +59,37 @@ async fn an_outlet_or_inlet_that_comes_back_is_used_again() {
     until_it_passes(address).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inlet_or_outlet_that_stops_resets_what_is_open() {
+    let world = World::start().await;
+    for stop_inlet in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let node =
+            world.join(&format!("outlet-{stop_inlet}"), Some(world.ticket(&[OUTLET], &["kafka"]))).await.unwrap();
+        let outlet = world.run_outlet(Arc::new(node), "kafka", INLET, Target::Tcp(target)).await;
+        let node = world.join(&format!("inlet-{stop_inlet}"), Some(world.ticket(&[INLET], &[]))).await.unwrap();
+        let (inlet, address) = world.run_inlet(Arc::new(node), "kafka", OUTLET, Kind::Tcp).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"hello").await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let mut hello = [0; 5];
+        server.read_exact(&mut hello).await.unwrap();
+        if stop_inlet {
+            drop(inlet);
+        } else {
+            drop(outlet);
+        }
+        for (who, end) in [("client", &mut client), ("server", &mut server)] {
+            let seen = tokio::time::timeout(LIMIT, end.read(&mut hello)).await.unwrap();
+            let kind = seen.expect_err("a stop looks like an end").kind();
+            assert_eq!(kind, std::io::ErrorKind::ConnectionReset, "{who}, the inlet was stopped: {stop_inlet}");
+        }
+        eventually("the outlet is gone", || stop_inlet || world.metrics.text().contains("snowmelt_tunnel_outlets 0\n"))
+            .await;
+    }
+}
+
 /// The failure of the only comparable product: after its relay died its inlet went on taking bytes and threw them away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_is_cut_with_the_relay_and_takes_in_no_more_than_buffers_hold() {

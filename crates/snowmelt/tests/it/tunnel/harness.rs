@@ -177,7 +177,16 @@ pub(super) async fn exchange(to: SocketAddr, bytes: &[u8]) -> std::io::Result<Ve
 /// One answer over HTTP, head and all.
 pub(super) async fn page(from: SocketAddr, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: {from}\r\nconnection: close\r\n\r\n");
-    let mut stream = TcpStream::connect(from).await.unwrap();
+    // The pages and the node's work begin side by side.
+    let connecting = async {
+        loop {
+            match TcpStream::connect(from).await {
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => tokio::task::yield_now().await,
+                connected => return connected.unwrap(),
+            }
+        }
+    };
+    let mut stream = tokio::time::timeout(LIMIT, connecting).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
