@@ -36,6 +36,7 @@ mod value;
 
 use std::path::Path;
 
+pub(crate) use self::quantity::parse_duration;
 pub use choice::Choice;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};

@@ -28,6 +28,7 @@ use self::state::{State, Store};
 use crate::address::Address;
 use crate::attribute::AUTHORITY;
 use crate::credential::{Fingerprint, Id};
+use crate::durable;
 use crate::identity::{Identity, IdentityError};
 use crate::ticket::{RelayTrust, Secret, Ticket};
 use crate::wire::{Reason, Refusal};
@@ -301,13 +302,10 @@ fn make_private_directory(directory: &Path) -> Result<(), AuthorityError> {
     Ok(())
 }
 
-/// Writes a file so that it is there whole or not at all, also after a power cut.
 fn write(path: &Path, content: &[u8]) -> Result<(), AuthorityError> {
-    let file = |source| AuthorityError::File { path: path.to_owned(), what: "written", source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(file)?;
-    io::Write::write_all(&mut temporary.as_file(), content).map_err(file)?;
-    temporary.as_file().sync_all().map_err(file)?;
-    temporary.persist(path).map_err(|error| file(error.error))?;
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(file)
+    durable::write(path, content).map_err(|source| AuthorityError::File {
+        path: path.to_owned(),
+        what: "written",
+        source,
+    })
 }

@@ -79,10 +79,7 @@ impl From<NodeError> for Ended {
 
 async fn greet(node: &Node, greeting: &ToRelay) -> Result<RelayStream, Ended> {
     let mut stream = node.dial().await?;
-    let answered = async {
-        wire::send(&mut stream, greeting).await?;
-        wire::receive::<_, FromRelay>(&mut stream).await
-    };
+    let answered = wire::ask::<_, FromRelay>(&mut stream, greeting);
     match timeout(HANDSHAKE, answered).await {
         Err(_) => Err(Ended::Lost(format!("the relay did not answer within {HANDSHAKE:?}"))),
         Ok(Err(error)) => Err(error.into()),

@@ -5,7 +5,7 @@
 //! from its environment.
 
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pkcs8::der::pem::PemLabel as _;
@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs
 use zeroize::Zeroizing;
 
 use crate::credential::{Fingerprint, Id};
+use crate::durable;
 
 /// A key pair (ECDSA on P-256).
 pub struct Identity {
@@ -152,11 +153,8 @@ impl Identity {
     fn write(&self, path: &Path, passphrase: Option<&str>) -> Result<(), IdentityError> {
         let file = |source| IdentityError::File { path: path.to_owned(), what: "written", source };
         let pem = self.to_pem(passphrase)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Temporary files are made with mode 0600; two processes that start at once agree on one of their keys.
-        let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(file)?;
-        temporary.write_all(pem.as_bytes()).map_err(file)?;
-        temporary.as_file().sync_all().map_err(file)?;
+        // Two processes that start at once agree on one of their keys.
+        let temporary = durable::beside(path, pem.as_bytes()).map_err(file)?;
         temporary.persist_noclobber(path).map_err(|error| file(error.error))?;
         Ok(())
     }

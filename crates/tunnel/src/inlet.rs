@@ -11,7 +11,6 @@ mod brokers;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
@@ -25,7 +24,6 @@ use crate::address::Address;
 use crate::attribute::{Policy, RelayName};
 use crate::control;
 use crate::credential::Node as Claims;
-use crate::kafka;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer::{self, InnerStream, StreamError};
@@ -205,26 +203,15 @@ impl Shared {
             None => client.local_addr().map_err(|error| error.to_string())?.ip().to_string(),
         };
         let addresses = Seen { brokers: &self.brokers, host };
-        let (traffic, bounds) = (kafka::Traffic::default(), kafka::Limits::default());
-        let idle = AtomicU64::new(0);
-        let carried = tokio::select! {
-            carried = kafka::carry(client, stream, &addresses, &bounds, &traffic) => carried.map_err(|error| error.to_string()),
-            ended = splice::watch(&idle, limits) => Err(ended.to_string()),
-        };
-        let load = |counter: &AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        self.metrics.sent(load(&traffic.to_broker));
-        self.metrics.received(load(&traffic.to_client));
-        carried
+        splice::follow(client, stream, &addresses, &self.metrics, limits).await
     }
 
     /// A stream to `target`, or to where the outlet goes by itself.
     async fn open(&self, target: Option<Address>) -> Result<(InnerStream, Claims), StreamError> {
         let name = self.options.to.clone();
         let mut relay = self.node.dial().await?;
-        let called = async {
-            wire::send(&mut relay, &ToRelay::Call { name }).await?;
-            wire::receive::<_, FromRelay>(&mut relay).await
-        };
+        let call = ToRelay::Call { name };
+        let called = wire::ask::<_, FromRelay>(&mut relay, &call);
         // The relay itself gives up on an outlet before this.
         let answer = timeout(2 * HANDSHAKE, called)
             .await
@@ -238,10 +225,8 @@ impl Shared {
         let handshake = async { connector.connect(tls::inner_name(), relay).await.map(InnerStream::from) };
         let mut stream = peer::shake_hands(handshake, "outlet", &self.metrics).await?;
         let peer = peer::admit(&mut stream, &self.options.allow, "outlet", ToOutlet::Refused).await?;
-        let asked = async {
-            wire::send(&mut stream, &ToOutlet::Open { kind: self.options.kind, target }).await?;
-            wire::receive::<_, FromOutlet>(&mut stream).await
-        };
+        let open = ToOutlet::Open { kind: self.options.kind, target };
+        let asked = wire::ask::<_, FromOutlet>(&mut stream, &open);
         let answer = timeout(2 * HANDSHAKE, asked).await.map_err(|_| StreamError::Lost {
             who: "outlet",
             reason: "it did not open its target in time".to_owned(),

@@ -21,6 +21,7 @@ pub mod attribute;
 pub mod authority;
 mod control;
 pub mod credential;
+mod durable;
 pub mod health;
 pub mod identity;
 pub mod inlet;

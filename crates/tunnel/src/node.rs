@@ -352,10 +352,7 @@ async fn ask(identity: &Identity, membership: &Membership, question: &ToAuthorit
     let unreachable = |reason: String| NodeError::Unreachable { what: "authority", address: address.clone(), reason };
     let config = Arc::new(tls::to_authority(identity, membership.authority)?);
     let mut stream = secured(address, config).await.map_err(|error| unreachable(tls::explain(&error)))?;
-    let conversation = async {
-        wire::send(&mut stream, question).await?;
-        wire::receive::<_, FromAuthority>(&mut stream).await
-    };
+    let conversation = wire::ask::<_, FromAuthority>(&mut stream, question);
     let answer = match timeout(HANDSHAKE, conversation).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(WireError::Io(error))) => return Err(unreachable(tls::explain(&error))),

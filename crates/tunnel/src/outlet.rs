@@ -11,7 +11,6 @@ mod target;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -22,7 +21,6 @@ use self::target::{Dialled, Targets};
 use crate::address::Address;
 use crate::attribute::{Policy, RelayName};
 use crate::control;
-use crate::kafka;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer::{self, InnerStream, StreamError};
@@ -135,10 +133,8 @@ impl Shared {
 
     async fn stream(&self, call: CallId) -> Result<(), StreamError> {
         let mut relay = self.node.dial().await?;
-        let answered = async {
-            wire::send(&mut relay, &ToRelay::Answer { call }).await?;
-            wire::receive::<_, FromRelay>(&mut relay).await
-        };
+        let answer = ToRelay::Answer { call };
+        let answered = wire::ask::<_, FromRelay>(&mut relay, &answer);
         let answer = timeout(HANDSHAKE, answered)
             .await
             .map_err(|_| StreamError::Lost { who: "relay", reason: "it did not join the call".to_owned() })?;
@@ -214,16 +210,6 @@ impl Shared {
             let joined = splice::join(stream, &mut *dialled.stream, &self.metrics, limits).await;
             return joined.map_err(|error| error.to_string());
         }
-        let (traffic, bounds) = (kafka::Traffic::default(), kafka::Limits::default());
-        let idle = AtomicU64::new(0);
-        let carried = tokio::select! {
-            carried = kafka::carry(stream, &mut *dialled.stream, &self.targets, &bounds, &traffic) => {
-                carried.map_err(|error| error.to_string())
-            }
-            ended = splice::watch(&idle, limits) => Err(ended.to_string()),
-        };
-        self.metrics.sent(traffic.to_broker.load(Ordering::Relaxed));
-        self.metrics.received(traffic.to_client.load(Ordering::Relaxed));
-        carried
+        splice::follow(stream, &mut *dialled.stream, &self.targets, &self.metrics, limits).await
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 
+use crate::kafka;
 use crate::metrics::Metrics;
 use crate::socket::BUFFER;
 
@@ -36,8 +37,30 @@ where
     }
 }
 
+/// The same between a Kafka client and its broker, with what `addresses` does to the answers.
+pub(crate) async fn follow<C, B>(
+    client: C,
+    broker: B,
+    addresses: &impl kafka::Addresses,
+    metrics: &Metrics,
+    limits: &Limits,
+) -> Result<(), String>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let (traffic, bounds, carried) = (kafka::Traffic::default(), kafka::Limits::default(), AtomicU64::new(0));
+    let ended = tokio::select! {
+        ended = kafka::carry(client, broker, addresses, &bounds, &traffic) => ended.map_err(|error| error.to_string()),
+        ended = watch(&carried, limits) => Err(ended.to_string()),
+    };
+    metrics.sent(traffic.to_broker.load(Ordering::Relaxed));
+    metrics.received(traffic.to_client.load(Ordering::Relaxed));
+    ended
+}
+
 /// Ends at the limits.
-pub(crate) async fn watch(carried: &AtomicU64, limits: &Limits) -> io::Error {
+async fn watch(carried: &AtomicU64, limits: &Limits) -> io::Error {
     let idle = async {
         let Some(idle) = limits.idle else { return std::future::pending().await };
         let mut seen = carried.load(Ordering::Relaxed);

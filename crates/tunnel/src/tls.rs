@@ -23,7 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 
-use self::verifier::{KeyOnly, PinnedAuthority, ProjectRelay, ProjectServer, project_client};
+use self::verifier::{KeyOnly, PinnedAuthority, ProjectServer, project_client};
 use crate::address::Address;
 use crate::credential::{Fingerprint, Id};
 use crate::identity::{Identity, IdentityError};
@@ -90,7 +90,7 @@ pub(crate) fn to_relay(
     roots: &RelayRoots,
 ) -> Result<ClientConfig, TlsError> {
     let RelayRoots::Public(roots) = roots else {
-        return client(Arc::new(ProjectRelay::new(authority)?), own, alpn::RELAY);
+        return client(Arc::new(ProjectServer::relay(authority)?), own, alpn::RELAY);
     };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider())
         .build()
@@ -100,7 +100,7 @@ pub(crate) fn to_relay(
 
 /// An inlet to an outlet.
 pub(crate) fn to_outlet(own: &Own<'_>, authority: &CertificateDer<'static>) -> Result<ClientConfig, TlsError> {
-    client(Arc::new(ProjectServer::new(authority)?), own, alpn::TUNNEL)
+    client(Arc::new(ProjectServer::any(authority)?), own, alpn::TUNNEL)
 }
 
 /// The authority's end.
@@ -148,14 +148,7 @@ pub(crate) fn to_broker(ca: Option<&Path>, certificate: Option<(&Path, &Path)>) 
         .map_err(TlsError::Own)?
         .with_root_certificates(roots);
     let Some((chain_file, key_file)) = certificate else { return Ok(config.with_no_client_auth()) };
-    let error = |file: &Path, reason: &dyn std::fmt::Display| TlsError::Roots {
-        what: file.display().to_string(),
-        reason: reason.to_string(),
-    };
-    let chain = CertificateDer::pem_file_iter(chain_file)
-        .and_then(Iterator::collect)
-        .map_err(|reason| error(chain_file, &reason))?;
-    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|reason| error(key_file, &reason))?;
+    let (chain, key) = chain_and_key(chain_file, key_file)?;
     config.with_client_auth_cert(chain, key).map_err(TlsError::Own)
 }
 
@@ -182,6 +175,21 @@ fn server(config: Result<ServerConfig, Error>, alpn: &[u8]) -> Result<ServerConf
     config.session_storage = Arc::new(tokio_rustls::rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
+}
+
+/// A certificate chain and its key, from two PEM files.
+pub(crate) fn chain_and_key(
+    chain: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let error = |file: &Path, reason: &dyn std::fmt::Display| TlsError::Roots {
+        what: file.display().to_string(),
+        reason: reason.to_string(),
+    };
+    let certificates =
+        CertificateDer::pem_file_iter(chain).and_then(Iterator::collect).map_err(|reason| error(chain, &reason))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|reason| error(key, &reason))?;
+    Ok((certificates, private))
 }
 
 /// The certificate authorities of a PEM file.

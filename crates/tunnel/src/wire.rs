@@ -311,6 +311,18 @@ pub async fn receive<R: AsyncRead + Unpin, M: DeserializeOwned>(stream: &mut R) 
     serde_json::from_slice(&json).map_err(|error| WireError::Unknown(shortened(&error.to_string())))
 }
 
+/// Sends a question and reads its answer.
+///
+/// # Errors
+/// Those of [`send`] and [`receive`].
+pub async fn ask<S: AsyncRead + AsyncWrite + Unpin, M: DeserializeOwned>(
+    stream: &mut S,
+    question: &impl Serialize,
+) -> Result<M, WireError> {
+    send(stream, question).await?;
+    receive(stream).await
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

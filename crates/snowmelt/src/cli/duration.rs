@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
+use crate::config::parse_duration;
+
 /// Reads `30s`, `5m`, `1h`, `500ms`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let (_, unit) = text.split_at(number.len());
-    UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .and_then(|(_, millis)| number.parse::<u64>().ok()?.checked_mul(*millis))
-        .map(Duration::from_millis)
-        .ok_or_else(|| "write a whole number with ms, s, m or h, as in 30s".to_owned())
+    parse_duration(text).ok_or_else(|| "write a whole number with ms, s, m or h, as in 30s".to_owned())
 }
 
 #[cfg(test)]

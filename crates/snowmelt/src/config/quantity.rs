@@ -26,7 +26,7 @@ pub(super) fn parse_size(text: &str) -> Option<u64> {
     parse(text, &SIZES)
 }
 
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, &DURATIONS).map(Duration::from_millis)
 }
 

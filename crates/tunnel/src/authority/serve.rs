@@ -27,7 +27,7 @@ use crate::wire::{self, FromAuthority, Reason, Refusal, ToAuthority, WireError};
 const LOOK: Duration = Duration::from_millis(500);
 /// A relay hears the list at least this often, so that it knows that it would hear of a change.
 const REPEAT: Duration = Duration::from_secs(3);
-/// The authority's own credential; made anew in memory at half of it.
+/// The authority's own credential, which is only in memory and made anew long before.
 const OWN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Revoked nodes, as followed.
@@ -64,24 +64,23 @@ impl Authority {
     }
 
     /// The authority's own certificate chain and key, which serve the relay too when both are one process.
-    fn own(&self) -> Result<(Credential, Own<'_>), TlsError> {
+    fn own(&self) -> Result<Own<'_>, TlsError> {
         let credential = self
             .project
             .own_credential(&self.identity, SystemTime::now(), OWN_LIFETIME)
             .map_err(|error| TlsError::Roots { what: "the authority".to_owned(), reason: error.to_string() })?;
-        let chain = vec![credential.certificate.clone(), self.project.certificate().clone()];
-        Ok((credential, Own { identity: &self.identity, chain }))
+        let chain = vec![credential.certificate, self.project.certificate().clone()];
+        Ok(Own { identity: &self.identity, chain })
     }
 
     /// TLS for the authority's conversation.
     pub(crate) fn tls(&self) -> Result<ServerConfig, TlsError> {
-        tls::of_authority(&self.own()?.1)
+        tls::of_authority(&self.own()?)
     }
 
     /// TLS for a relay in the same process, with the project's own certificate.
     pub(crate) fn relay_tls(&self) -> Result<ServerConfig, TlsError> {
-        let (_, own) = self.own()?;
-        tls::of_relay(own.chain.clone(), self.identity.tls_key(), self.project.certificate())
+        tls::of_relay(self.own()?.chain, self.identity.tls_key(), self.project.certificate())
     }
 
     /// Follows the state file, which `project revoke` changes from another process.

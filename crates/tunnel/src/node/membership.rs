@@ -11,6 +11,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use super::NodeError;
 use crate::address::Address;
 use crate::credential::Fingerprint;
+use crate::durable;
 use crate::ticket::{RelayTrust, SecretHash, Ticket};
 
 const FILE: &str = "membership.json";
@@ -97,12 +98,5 @@ pub(super) fn write(directory: &Path, stored: &Stored) -> Result<(), NodeError> 
         authority: BASE64.encode(&stored.authority),
     };
     let json = serde_json::to_vec_pretty(&file).map_err(|error| failed(&path, "written", &error))?;
-    let write = || -> io::Result<()> {
-        let temporary = tempfile::NamedTempFile::new_in(directory)?;
-        io::Write::write_all(&mut temporary.as_file(), &json)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(&path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|error| failed(&path, "written", &error))
+    durable::write(&path, &json).map_err(|error| failed(&path, "written", &error))
 }

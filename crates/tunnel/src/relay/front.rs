@@ -18,8 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::Acceptor;
 
 use super::Relay;
@@ -141,7 +140,8 @@ impl Front {
     /// Accepts until dropped; with it end all connections.
     pub async fn run(self) -> std::convert::Infallible {
         let mut tasks = JoinSet::new();
-        let mut refresh = tokio::time::interval(REFRESH);
+        // The first ones were made before it listened.
+        let mut refresh = tokio::time::interval_at(tokio::time::Instant::now() + REFRESH, REFRESH);
         let mut number = 0_u64;
         self.shared.metrics.set_ready(true);
         loop {
@@ -251,14 +251,7 @@ impl RelayCertificate {
             Self::Authority(authority) => authority.relay_tls(),
             Self::Node(node) => node.relay_tls(),
             Self::Files { chain, key, project } => {
-                let roots = |file: &PathBuf, reason: &dyn std::fmt::Display| TlsError::Roots {
-                    what: file.display().to_string(),
-                    reason: reason.to_string(),
-                };
-                let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(chain)
-                    .and_then(Iterator::collect)
-                    .map_err(|error| roots(chain, &error))?;
-                let private = PrivateKeyDer::from_pem_file(key).map_err(|error| roots(key, &error))?;
+                let (certificates, private) = tls::chain_and_key(chain, key)?;
                 tls::of_relay(certificates, private, &project.authority())
             }
         }

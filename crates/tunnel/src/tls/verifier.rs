@@ -119,30 +119,25 @@ impl ServerCertVerifier for PinnedAuthority {
     tls13_signatures_only!();
 }
 
-/// Believes any node of the project; whether it is the right one, the policy says afterwards.
+/// Believes nodes of the project: any of them, whether it is the right one the policy says afterwards; or its relays.
 #[derive(Debug)]
 pub(super) struct ProjectServer {
     roots: Arc<RootCertStore>,
     project: Id,
+    relays_only: bool,
 }
 
 impl ProjectServer {
-    pub(super) fn new(authority: &CertificateDer<'static>) -> Result<Self, TlsError> {
+    pub(super) fn any(authority: &CertificateDer<'static>) -> Result<Self, TlsError> {
         let project = project_of(authority).map_err(|error| TlsError::Roots {
             what: "the project's authority".to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(Self { roots: only(authority)?, project })
+        Ok(Self { roots: only(authority)?, project, relays_only: false })
     }
 
-    fn verify(&self, end_entity: &CertificateDer<'_>, now: UnixTime) -> Result<Node, Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, &[], now, algorithms().all)?;
-        let node = Node::read(end_entity).map_err(refuse)?;
-        if node.project != self.project {
-            return Err(refuse("the other side's credential is of another project"));
-        }
-        Ok(node)
+    pub(super) fn relay(authority: &CertificateDer<'static>) -> Result<Self, TlsError> {
+        Ok(Self { relays_only: true, ..Self::any(authority)? })
     }
 }
 
@@ -155,39 +150,16 @@ impl ServerCertVerifier for ProjectServer {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify(end_entity, now).map(|_| ServerCertVerified::assertion())
-    }
-
-    tls13_signatures_only!();
-}
-
-/// Believes the project's relays.
-#[derive(Debug)]
-pub(super) struct ProjectRelay {
-    inner: ProjectServer,
-}
-
-impl ProjectRelay {
-    pub(super) fn new(authority: &CertificateDer<'static>) -> Result<Self, TlsError> {
-        Ok(Self { inner: ProjectServer::new(authority)? })
-    }
-}
-
-impl ServerCertVerifier for ProjectRelay {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let node = self.inner.verify(end_entity, now)?;
-        if node.has(RELAY) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(refuse(format!("what answers is node {} of the project, not a relay", node.id)))
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, &[], now, algorithms().all)?;
+        let node = Node::read(end_entity).map_err(refuse)?;
+        if node.project != self.project {
+            return Err(refuse("the other side's credential is of another project"));
         }
+        if self.relays_only && !node.has(RELAY) {
+            return Err(refuse(format!("what answers is node {} of the project, not a relay", node.id)));
+        }
+        Ok(ServerCertVerified::assertion())
     }
 
     tls13_signatures_only!();
