@@ -5,6 +5,7 @@
 
 mod kafka;
 mod snowflake;
+mod tunnel;
 
 use serde::Serialize;
 
@@ -82,6 +83,6 @@ impl Findings {
 pub async fn check(config: &Config, wake_warehouse: bool) -> Findings {
     let mut findings = Findings::default();
     snowflake::check(config, wake_warehouse, &mut findings).await;
-    kafka::check(config, &mut findings).await;
+    tunnel::through(config.clone(), &mut findings, kafka::check).await;
     findings
 }

@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod duration;
+mod options_file;
 mod output;
 mod run;
 mod signal;
@@ -11,7 +12,7 @@ mod signal;
 mod sim;
 mod tunnel;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::ExitCode;
@@ -65,6 +66,21 @@ enum Verb {
 }
 
 impl Cli {
+    /// Reads the command line, and the file of options if it names one. Ends the process as every program does that is
+    /// asked for help, or cannot read its command line.
+    ///
+    /// # Errors
+    /// [`ExitCode::Usage`] when the file is not in order; what is wrong is said on standard error.
+    pub fn read() -> Result<Self, ExitCode> {
+        match options_file::arguments(&Self::command(), std::env::args_os().collect()) {
+            Ok(arguments) => Ok(Self::parse_from(arguments)),
+            Err(problems) => {
+                output::problem(problems);
+                Err(ExitCode::Usage)
+            }
+        }
+    }
+
     /// Starts the log.
     pub fn start_log(&self) {
         let filter = self.log.clone().unwrap_or_else(|| self.verb.default_log().to_owned());

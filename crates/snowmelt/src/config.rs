@@ -30,13 +30,18 @@ mod snowflake;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod text;
 mod topics;
+mod tunnel;
 mod unknown;
 mod value;
 
 use std::path::Path;
 
+pub(crate) use self::nearest::nearest;
 pub(crate) use self::quantity::parse_duration;
+pub(crate) use self::setting::article;
+pub(crate) use self::text::Text;
 pub use choice::Choice;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
@@ -51,6 +56,7 @@ pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
 pub use tables::{Snapshot, Table};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
+pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
 use reading::Reading;
 use tables::Naming;
@@ -65,6 +71,8 @@ pub struct Config {
     pub snowflake: Snowflake,
     /// `[kafka]`.
     pub kafka: Kafka,
+    /// `[tunnel]`; `None` when the section is absent.
+    pub tunnel: Option<Tunnel>,
     /// `[checkpoint]`.
     pub checkpoint: Checkpoint,
     /// `[topics]`.
@@ -86,13 +94,7 @@ impl Config {
     /// environment.
     pub fn load(path: &Path) -> Result<Self, Problems> {
         let origin = path.display().to_string();
-        match std::fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => Self::parse(&text, &origin, &|name| std::env::var(name).ok()),
-            Ok(Err(_)) => Err(Problems::of_file(&origin, "is not UTF-8 text", "save it as UTF-8, as TOML asks")),
-            Err(error) => {
-                Err(Problems::of_file(&origin, &format!("cannot be read: {error}"), "give the path of a readable file"))
-            }
-        }
+        Self::parse(Text::of_file(path)?.as_str(), &origin, &|name| std::env::var(name).ok())
     }
 
     /// Reads `text` as the file `origin`: problems name that path, and relative
@@ -111,6 +113,7 @@ impl Config {
         let snowflake = Snowflake::build(&reading.section("snowflake"), name.as_deref());
         let kafka_section = reading.section("kafka");
         let kafka = Kafka::build(&kafka_section, name.as_deref());
+        let tunnel = Tunnel::build(&reading.section("tunnel"), &kafka_section);
         let checkpoint = Checkpoint::build(&reading.section("checkpoint"));
         let topics = Topics::build(&reading.section("topics"));
         let format = Format::build(&reading.section("format"));
@@ -123,6 +126,7 @@ impl Config {
             name: name?,
             snowflake: snowflake?,
             kafka: kafka?,
+            tunnel: tunnel?,
             checkpoint: checkpoint?,
             topics: topics?,
             format: format?,

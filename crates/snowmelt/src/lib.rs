@@ -15,6 +15,7 @@
 //! - [`change`]: staged rows to change events. [`encode`]: events to bytes. `slicing`: bytes to transactions.
 //! - [`sink`]: fencing, the checkpoint topic, one transaction per slice. [`checkpoint`]: what flows back.
 //! - [`config`], [`error`], [`status`], [`budget`], [`backoff`], [`failpoint`]: what they share.
+//! - `inlet`: the tunnel's near end, when it is in this process. `membership`: how any node joins its project.
 //! - `embedded` (feature `demo`): the Kafka cluster inside the process.
 //! - [`check`]: tries beforehand what the pipeline will need. [`cli`]: one file per verb.
 //!
@@ -32,6 +33,8 @@ pub mod embedded;
 pub mod encode;
 pub mod error;
 pub mod failpoint;
+mod inlet;
+mod membership;
 pub mod pipeline;
 pub mod sink;
 mod slicing;

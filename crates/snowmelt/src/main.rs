@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use snowmelt::cli::Cli;
 
 /// Bytes of stack a worker has: the simulator plans SQL recursively, which in a debug build wants more than the default.
 const STACK: usize = 8 << 20;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(code) => return code.into(),
+    };
     cli.start_log();
     match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build() {
         Ok(runtime) => {

@@ -63,6 +63,9 @@ pub enum InletError {
     /// The relay refuses for good.
     #[error("the relay refuses this node: {0}")]
     Refused(Refusal),
+    /// No stream to the outlet, and why.
+    #[error("{0}")]
+    NoStream(String),
 }
 
 /// See the module.
@@ -99,6 +102,20 @@ impl Inlet {
     /// When the system does not say.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Opens a stream to where the outlet goes by itself, and closes it: the whole way is tried.
+    ///
+    /// # Errors
+    /// [`InletError::NoStream`].
+    pub async fn reach(&self) -> Result<Claims, InletError> {
+        match self.shared.open(None).await {
+            Ok((_, outlet)) => Ok(outlet),
+            Err(error) => {
+                self.shared.metrics.refused(error.reason());
+                Err(InletError::NoStream(error.to_string()))
+            }
+        }
     }
 
     /// Serves until the relay refuses for good, or the future is dropped; with it end all connections.

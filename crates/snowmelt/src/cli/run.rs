@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::tunnel::trouble::Trouble;
 use super::{output, signal};
 use crate::config::Config;
 use crate::error::ExitCode;
+use crate::inlet::{self, Authority, Passage};
 use crate::pipeline;
 use crate::status::Status;
 
@@ -24,8 +26,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn run(self) -> ExitCode {
-        let config = match Config::load(&self.config) {
-            Ok(config) => Arc::new(config),
+        let mut config = match Config::load(&self.config) {
+            Ok(config) => config,
             Err(problems) => {
                 output::problem(problems);
                 return ExitCode::Usage;
@@ -33,7 +35,26 @@ impl Run {
         };
         let stop = signal::stop_token();
         let status = Status::default();
-        let running = pipeline::run(Arc::clone(&config), status.clone(), stop.clone());
+        let passage = tokio::select! {
+            opened = Passage::open(&mut config, Authority::IsAwaited) => opened,
+            () = stop.cancelled() => return ExitCode::Ok,
+        };
+        let passage = match passage {
+            Ok(passage) => passage,
+            Err(error) => return tunnel_ended(error),
+        };
+        let config = Arc::new(config);
+        let running = async {
+            let running = pipeline::run(Arc::clone(&config), status.clone(), stop.clone());
+            match passage {
+                None => running.await,
+                // A publisher whose tunnel is refused has no Kafka: it ends as if killed, which loses nothing.
+                Some(passage) => tokio::select! {
+                    code = running => code,
+                    ended = passage.run() => ended.map_or_else(tunnel_ended, |never| match never {}),
+                },
+            }
+        };
         tokio::pin!(running);
         let code = tokio::select! {
             code = &mut running => code,
@@ -52,4 +73,10 @@ impl Run {
         tracing::info!(?code, "ended");
         code
     }
+}
+
+fn tunnel_ended(error: inlet::Error) -> ExitCode {
+    let trouble = Trouble::from(error);
+    tracing::error!("{trouble}");
+    trouble.code()
 }

@@ -19,7 +19,7 @@ mod secret;
 mod serve;
 mod show;
 mod ticket;
-mod trouble;
+pub(super) mod trouble;
 mod work;
 
 use clap::ValueEnum;
@@ -28,6 +28,7 @@ pub(crate) use self::inlet::Inlet;
 pub(crate) use self::outlet::Outlet;
 pub(crate) use self::project::Project;
 pub(crate) use self::relay::Relay;
+pub(super) use self::secret::Hidden;
 
 /// What is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

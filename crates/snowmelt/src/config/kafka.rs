@@ -34,7 +34,7 @@ choice! {
 /// `[kafka]`.
 #[derive(Debug, Clone)]
 pub struct Kafka {
-    /// `host:port` of at least one broker. Required.
+    /// `host:port` of at least one broker; none where a [`super::Tunnel`] leads to them, until its inlet listens.
     pub bootstrap_servers: Vec<String>,
     /// Client id shown in the brokers' logs; default `snowmelt-<name>`.
     pub client_id: String,
@@ -97,7 +97,7 @@ impl Kafka {
         let sasl = if sasl_section.present() { Sasl::build(&sasl_section).map(Some) } else { Some(None) };
         let client_id = section.get::<Option<String>>("client_id")?;
         Some(Self {
-            bootstrap_servers: section.get("bootstrap_servers")?,
+            bootstrap_servers: section.get::<Option<Vec<String>>>("bootstrap_servers")?.unwrap_or_default(),
             client_id: client_id.or_else(|| Some(format!("snowmelt-{}", name?)))?,
             compression: section.get("compression")?,
             batch_bytes: section.get("batch_bytes")?,

@@ -5,7 +5,7 @@
 //! so is a word cut short or made longer.
 
 /// The word nearest to `typed`, if one is near.
-pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = plain(typed);
     known
         .into_iter()

@@ -59,7 +59,7 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    pub(super) fn sorted(mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn sorted(mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.line, &a.setting).cmp(&(b.line, &b.setting)));
         Self(problems)
     }

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,12 +16,14 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Problem, Problems, Refusal};
 use super::setting::{Fallback, Setting, World, article};
 use super::settings::{Presence, SECTIONS, SETTINGS, SectionInfo};
+use super::text::Text;
 use super::unknown::{heading, keys_of, unknown};
 use super::value::{FromValue, Value};
 
 /// The file, read.
 pub(super) struct Reading {
     origin: String,
+    folder: PathBuf,
     /// By path with the table's number filled in: `tables[2].name`.
     slots: BTreeMap<String, Slot>,
     /// Sections that are there or always count as there, by the same paths.
@@ -47,21 +49,15 @@ pub(super) struct Section<'r> {
 
 impl Reading {
     pub(super) fn of(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
-        let root = DeTable::parse(text).map_err(|error| {
-            let reason = error.message().trim().replace('\n', ", ");
-            Problems::sorted(vec![Problem {
-                origin: origin.to_owned(),
-                line: Some(line_of(text, &error.span().unwrap_or_default())),
-                setting: None,
-                reason: format!("is not TOML: {reason}"),
-                remedy: "correct the text at this line".to_owned(),
-            }])
-        })?;
+        let text = Text::new(origin, text);
+        let root = text.root()?;
+        let folder = Path::new(origin).parent().unwrap_or(Path::new("")).to_owned();
         let mut pass = Pass {
-            text,
-            world: World { folder: Path::new(origin).parent().unwrap_or(Path::new("")).to_owned(), env },
+            text: &text,
+            world: World { folder: folder.clone(), env },
             reading: Self {
                 origin: origin.to_owned(),
+                folder,
                 slots: BTreeMap::new(),
                 sections: BTreeMap::new(),
                 problems: RefCell::new(Vec::new()),
@@ -135,6 +131,11 @@ impl<'r> Section<'r> {
         self.reading.sections.contains_key(&self.path)
     }
 
+    /// The folder that relative paths start from.
+    pub(super) fn folder(&self) -> &'r Path {
+        &self.reading.folder
+    }
+
     pub(super) fn child(&self, key: &str) -> Section<'r> {
         self.reading.section(&join(&self.path, key))
     }
@@ -153,7 +154,7 @@ impl<'r> Section<'r> {
 
 /// The pass itself: what only it needs.
 struct Pass<'a> {
-    text: &'a str,
+    text: &'a Text,
     world: World<'a>,
     reading: Reading,
 }
@@ -272,7 +273,7 @@ impl Pass<'_> {
     }
 
     fn line(&self, span: &Range<usize>) -> usize {
-        line_of(self.text, span)
+        self.text.line(span)
     }
 }
 
@@ -289,8 +290,4 @@ fn default_of(setting: &Setting, text: &str, world: &World<'_>) -> Result<Value,
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-fn line_of(text: &str, span: &Range<usize>) -> usize {
-    1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
 }

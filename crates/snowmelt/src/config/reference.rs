@@ -92,7 +92,9 @@ fn takes(kind: &Kind) -> String {
         Kind::Size { .. } => bounded("Size"),
         Kind::Duration { .. } => bounded("Duration"),
         Kind::Secret => "Secret".to_owned(),
+        Kind::SpentSecret => "Secret that may be empty or gone once it was used".to_owned(),
         Kind::File => "Path of a readable file".to_owned(),
+        Kind::Folder => "Path of a folder".to_owned(),
         Kind::List(rule) => format!("Array of at least one string: {}", rule.form),
         Kind::Map(rule) => format!("Table of strings by {}", rule.form),
     }

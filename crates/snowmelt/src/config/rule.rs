@@ -4,13 +4,16 @@
 //! Promises: a rule gives back the text in the one form that the rest of the
 //! program uses. Rules look at the text alone; they resolve and connect nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use reqwest::Url;
+use tunnel::attribute::{Policy, RelayName};
 
 use super::name::{NameError, ObjectName, SchemaName, identifier};
 use super::problem::Refusal;
 use super::topics::{TopicTemplate, legal_topic};
+use super::tunnel::PortRange;
 
 /// What a string must be.
 pub struct Rule {
@@ -41,6 +44,10 @@ pub(super) const TOPIC_TEMPLATE: Rule = Rule { form: "topic name with placeholde
 pub(super) const SCHEMA: Rule = Rule { form: "`DATABASE.SCHEMA`", check: schema };
 pub(super) const OBJECT: Rule = Rule { form: "`DATABASE.SCHEMA.NAME`", check: object };
 pub(super) const COLUMN: Rule = Rule { form: "column name", check: column };
+pub(super) const RELAY_NAME: Rule = Rule { form: "relay name", check: relay_name };
+pub(super) const POLICY: Rule = Rule { form: "attributes with `and`, `or`, `not` and parentheses", check: policy };
+pub(super) const ENDPOINT: Rule = Rule { form: "IP address and port", check: endpoint };
+pub(super) const PORTS: Rule = Rule { form: "`first-last`", check: ports };
 pub(super) const PARAMETER: Rule = Rule { form: "parameter name", check: parameter };
 
 fn filled(text: &str) -> Result<String, Refusal> {
@@ -134,6 +141,39 @@ fn server(text: &str) -> Result<String, Refusal> {
         None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')),
     };
     if ok { Ok(text.to_owned()) } else { refuse("has no valid host") }
+}
+
+/// The tunnel's own words have reason and remedy already, parted by a semicolon.
+fn as_the_tunnel<T: FromStr>(text: &str) -> Result<String, Refusal>
+where
+    T::Err: std::fmt::Display,
+{
+    match text.parse::<T>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            let words = error.to_string();
+            let (reason, remedy) = words.split_once("; ").unwrap_or((&words, "see docs/tunnel.md"));
+            Err(Refusal::new(format!("is not valid: {reason}"), remedy))
+        }
+    }
+}
+
+fn relay_name(text: &str) -> Result<String, Refusal> {
+    as_the_tunnel::<RelayName>(text)
+}
+
+fn policy(text: &str) -> Result<String, Refusal> {
+    as_the_tunnel::<Policy>(text)
+}
+
+fn endpoint(text: &str) -> Result<String, Refusal> {
+    text.parse::<SocketAddr>().map(|address| address.to_string()).map_err(|_| {
+        Refusal::new(format!("\"{text}\" is no IP address with a port"), "write it like \"127.0.0.1:9092\"")
+    })
+}
+
+fn ports(text: &str) -> Result<String, Refusal> {
+    as_the_tunnel::<PortRange>(text)
 }
 
 fn topic_template(text: &str) -> Result<String, Refusal> {

@@ -47,6 +47,9 @@ pub enum SecretError {
     /// Nothing but line ends in it.
     #[error("secret file {0} is empty; write the secret into it")]
     EmptyFile(String),
+    /// The program made it, and keeps it nowhere.
+    #[error("the secret was made by this program and cannot be read again; report this fault of snowmelt")]
+    Forgotten,
     /// Not UTF-8, or longer than any secret.
     #[error("secret file {0} does not hold a secret: {1}; write nothing but the secret into it")]
     NotASecret(String, &'static str),
@@ -83,7 +86,19 @@ impl Secret {
 }
 
 impl SecretSource {
-    pub(super) fn read_env(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
+    /// The secret as it is now; variables are asked of `env`.
+    ///
+    /// # Errors
+    /// There is none, or what is there is no secret.
+    pub(crate) fn read(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
+        match self {
+            Self::Env(name) => Self::read_env(name, env),
+            Self::File(path) => Self::read_file(path),
+            Self::Given => Err(SecretError::Forgotten),
+        }
+    }
+
+    fn read_env(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Secret, SecretError> {
         match env(name) {
             None => Err(SecretError::Unset(name.to_owned())),
             Some(value) if value.is_empty() => Err(SecretError::EmptyVariable(name.to_owned())),

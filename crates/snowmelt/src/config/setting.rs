@@ -76,8 +76,12 @@ pub enum Kind {
     },
     /// `{ env = "NAME" }` or `{ file = "path" }`.
     Secret,
+    /// The same, but read when it is needed, and it may be empty or gone by then: a ticket is spent once.
+    SpentSecret,
     /// The path of a readable file.
     File,
+    /// The path of a folder, which need not be there yet.
+    Folder,
     /// An array of at least one string, each of which follows a rule.
     List(&'static Rule),
     /// A table of strings, whose names follow a rule.
@@ -130,7 +134,8 @@ impl Setting {
                 }
             },
             (Kind::Secret, DeValue::Table(table)) => self.read_secret(table, world),
-            (Kind::Secret, DeValue::String(_)) => Err(vec![Refusal::new(
+            (Kind::SpentSecret, DeValue::Table(table)) => self.secret_source(table, world).map(Value::SecretSource),
+            (Kind::Secret | Kind::SpentSecret, DeValue::String(_)) => Err(vec![Refusal::new(
                 "secrets may not stand in this file",
                 format!("put it into a file or an environment variable and write {}", self.example()),
             )]),
@@ -144,7 +149,10 @@ impl Setting {
                     )]),
                 }
             }
-            (Kind::File, DeValue::String(_)) => self.refuse("is empty".to_owned()),
+            (Kind::Folder, DeValue::String(path)) if !path.is_empty() => {
+                Ok(Value::File(world.folder.join(path.as_ref())))
+            }
+            (Kind::File | Kind::Folder, DeValue::String(_)) => self.refuse("is empty".to_owned()),
             (Kind::List(rule), DeValue::Array(items)) => self.read_list(rule, items),
             (Kind::Map(rule), DeValue::Table(table)) => self.read_map(rule, table),
             (kind, found) => self.refuse(format!("is {}, not {}", article(found), kind.noun())),
@@ -168,6 +176,14 @@ impl Setting {
     }
 
     fn read_secret(&self, table: &DeTable<'_>, world: &World<'_>) -> Result<Value, Vec<Refusal>> {
+        self.secret_source(table, world)?.read(world.env).map(Value::Secret).map_err(|error| {
+            let text = error.to_string();
+            let (reason, remedy) = text.split_once("; ").unwrap_or((text.as_str(), ""));
+            vec![Refusal::new(reason, remedy)]
+        })
+    }
+
+    fn secret_source(&self, table: &DeTable<'_>, world: &World<'_>) -> Result<SecretSource, Vec<Refusal>> {
         let mut refusals = Vec::new();
         let mut found = None;
         for (key, value) in table {
@@ -194,14 +210,9 @@ impl Setting {
         let Some((key, text)) = found.filter(|_| refusals.is_empty()) else {
             return Err(refusals);
         };
-        let secret = match key {
-            "env" => SecretSource::read_env(text, world.env),
-            _ => SecretSource::read_file(&world.folder.join(text)),
-        };
-        secret.map(Value::Secret).map_err(|error| {
-            let text = error.to_string();
-            let (reason, remedy) = text.split_once("; ").unwrap_or((text.as_str(), ""));
-            vec![Refusal::new(reason, remedy)]
+        Ok(match key {
+            "env" => SecretSource::Env(text.to_owned()),
+            _ => SecretSource::File(world.folder.join(text)),
         })
     }
 
@@ -253,8 +264,8 @@ impl Kind {
             Self::Integer { .. } => "an integer",
             Self::Size { .. } => "a size in a string",
             Self::Duration { .. } => "a duration in a string",
-            Self::Secret => "a table that says where the secret is",
-            Self::File => "a string with a path",
+            Self::Secret | Self::SpentSecret => "a table that says where the secret is",
+            Self::File | Self::Folder => "a string with a path",
             Self::List(_) => "an array of strings",
             Self::Map(_) => "a table of strings",
         }
@@ -294,7 +305,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// The type of a TOML value, with its article.
-pub(super) fn article(value: &DeValue<'_>) -> &'static str {
+pub(crate) fn article(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",

@@ -20,6 +20,7 @@ const PASSWORD: &str = "correct-horse-battery-staple";
 fn env(name: &str) -> Option<String> {
     match name {
         "SNOWMELT_PASSWORD" => Some(PASSWORD.to_owned()),
+        "SNOWMELT_NODE_KEY" => Some("a key".to_owned()),
         "KAFKA_PASSWORD" => Some(format!("{PASSWORD}-2")),
         "EMPTY" => Some(String::new()),
         _ => None,
@@ -96,11 +97,11 @@ fn the_reference_is_the_committed_page() {
 }
 
 /// Leaving out any line of a file must change what the file means: so every
-/// setting reaches a field. Together the two files have all settings.
+/// setting reaches a field. Together the files have all settings.
 #[test]
 fn every_setting_reaches_the_configuration() {
     let mut reached = BTreeSet::new();
-    for file in ["tests/config/valid/full.toml", "tests/config/valid/tokens.toml"] {
+    for file in ["tests/config/valid/full.toml", "tests/config/valid/tokens.toml", "tests/config/valid/tunnel.toml"] {
         let path = crate_path(file);
         let origin = path.to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -118,14 +119,14 @@ fn every_setting_reaches_the_configuration() {
         }
     }
     for setting in SETTINGS {
-        assert!(reached.contains(setting.path), "{} is in neither file", setting.path);
+        assert!(reached.contains(setting.path), "{} is in none of the files", setting.path);
     }
 }
 
 #[test]
 fn every_default_and_every_example_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token"] {
+    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token", "passphrase"] {
         std::fs::write(folder.path().join(name), "content\n").unwrap();
     }
     let world = World { folder: folder.path().to_owned(), env: &env };

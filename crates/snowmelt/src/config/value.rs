@@ -5,12 +5,16 @@
 //! setting's kind were made to differ.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tunnel::attribute::{Policy, RelayName};
+
 use super::name::{ObjectName, SchemaName};
-use super::secret::Secret;
+use super::secret::{Secret, SecretSource};
 use super::topics::TopicTemplate;
+use super::tunnel::PortRange;
 
 /// A checked value.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub(crate) enum Value {
     Size(u64),
     Duration(Duration),
     Secret(Secret),
+    SecretSource(SecretSource),
+    /// Of a file or a folder.
     File(PathBuf),
     List(Vec<String>),
     Map(BTreeMap<String, String>),
@@ -85,9 +91,14 @@ from_value! {
     i16: Value::Integer(number) => (*number).try_into().ok();
     Duration: Value::Duration(duration) => Some(*duration);
     Secret: Value::Secret(secret) => Some(secret.clone());
+    SecretSource: Value::SecretSource(source) => Some(source.clone());
     PathBuf: Value::File(path) => Some(path.clone());
     Vec<String>: Value::List(list) => Some(list.clone());
     ObjectName: Value::Text(text) => text.parse().ok();
     SchemaName: Value::Text(text) => text.parse().ok();
+    RelayName: Value::Text(text) => text.parse().ok();
+    Policy: Value::Text(text) => text.parse().ok();
+    SocketAddr: Value::Text(text) => text.parse().ok();
+    PortRange: Value::Text(text) => text.parse().ok();
     TopicTemplate: Value::Text(text) => TopicTemplate::parse(text).ok();
 }

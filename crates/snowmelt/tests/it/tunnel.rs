@@ -1,8 +1,10 @@
 //! The tunnel's commands as people type them: every process is the real program, and is judged by what it prints, what
 //! it logs and how it exits. What the tunnel itself does is proved in `crates/tunnel`.
 
+mod files;
 mod harness;
 mod kills;
+mod own_inlet;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

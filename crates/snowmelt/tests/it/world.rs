@@ -181,6 +181,14 @@ impl Settings {
         self
     }
 
+    /// Leaves out one value: a path in a section that is there.
+    pub(crate) fn without(mut self, path: &str) -> Self {
+        let (section, key) = path.rsplit_once('.').expect("a path in a section");
+        let section = self.tree[section].as_table_mut().expect("a section");
+        assert!(section.remove(key).is_some(), "{path} is there");
+        self
+    }
+
     /// Captures this table only.
     pub(crate) fn only(mut self, name: &str) -> Self {
         let tables = self.tree["tables"].as_array_mut().expect("the tables");

@@ -2,11 +2,10 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tunnel::address::Address;
 use tunnel::attribute::{Policy, RelayName};
 use tunnel::inlet::{self, InletOptions};
@@ -16,6 +15,7 @@ use super::Kind;
 use super::membership::Membership;
 use super::trouble::Trouble;
 use super::work::Figures;
+use crate::config::PortRange;
 use crate::error::ExitCode;
 
 /// Take connections on a local port and carry them through the relay to an outlet.
@@ -42,23 +42,16 @@ pub(crate) struct Inlet {
     #[arg(long, value_enum, default_value = "kafka")]
     kind: Kind,
     /// Local ports for the cluster's brokers, as in 9093-9192; without it, any free ones
-    #[arg(long, value_name = "FIRST-LAST", value_parser = ports)]
-    broker_ports: Option<RangeInclusive<u16>>,
+    #[arg(long, value_name = "FIRST-LAST")]
+    broker_ports: Option<PortRange>,
     /// The host name under which Kafka clients reach this inlet; without it, the address that they came in by
     #[arg(long, value_name = "HOST", value_parser = host)]
     advertise: Option<String>,
     /// Certificate authorities (PEM) of the relay's certificate, instead of what the ticket says
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     relay_ca: Option<PathBuf>,
     #[command(flatten)]
     figures: Figures,
-}
-
-fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
-    text.split_once('-')
-        .and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?))
-        .filter(|ports| *ports.start() > 0 && !ports.is_empty())
-        .ok_or_else(|| "write it as FIRST-LAST, as in 9093-9192".to_owned())
 }
 
 fn host(text: &str) -> Result<String, String> {
@@ -69,7 +62,7 @@ fn host(text: &str) -> Result<String, String> {
 
 impl Inlet {
     pub(crate) async fn run(self) -> ExitCode {
-        self.figures.beside(|metrics| self.serve(metrics)).await
+        self.figures.clone().beside(|metrics| self.serve(metrics)).await
     }
 
     async fn serve(self, metrics: Arc<Metrics>) -> Result<Infallible, Trouble> {
@@ -78,6 +71,7 @@ impl Inlet {
         }
         let node = self.membership.join("inlet", self.relay_ca).await?;
         let Self { from, to, allow, kind, broker_ports, advertise, .. } = self;
+        let broker_ports = broker_ports.map(|ports| ports.0);
         let options = InletOptions { from, to, allow, kind: kind.into(), broker_ports, advertise };
         let (to, allow) = (options.to.clone(), options.allow.clone());
         let inlet = inlet::Inlet::listen(Arc::clone(&node), options, metrics).await?;
@@ -86,20 +80,6 @@ impl Inlet {
         tokio::select! {
             ended = inlet.run() => Ok(ended?),
             ended = node.keep_fresh() => Ok(ended?),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn port_ranges_are_read() {
-        assert_eq!(ports("9093-9192"), Ok(9093..=9192));
-        assert_eq!(ports("9093-9093"), Ok(9093..=9093));
-        for text in ["", "9093", "9192-9093", "0-10", "1-70000", "a-b"] {
-            assert!(ports(text).is_err(), "{text}");
         }
     }
 }

@@ -2,18 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tunnel::node::{KeySource, Node, NodeOptions};
 use tunnel::ticket::Ticket;
 
 use super::secret::{self, Hidden, Passphrase};
 use super::trouble::Trouble;
-use crate::backoff::Backoff;
-
-/// First and longest wait between two tries to join.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+use crate::membership;
 
 #[derive(Debug, Args)]
 pub(super) struct Membership {
@@ -22,15 +18,15 @@ pub(super) struct Membership {
     #[arg(long, value_name = "TICKET", conflicts_with = "ticket_file")]
     ticket: Option<Hidden>,
     /// A file with the ticket; it may be empty once the node has joined
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     ticket_file: Option<PathBuf>,
     /// Where this node keeps its key and credential, so that it needs no new ticket when it starts again. By default a
     /// folder with the command's name; with a key given, nothing is kept unless this is given too
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     state: Option<PathBuf>,
     /// This node's key (PKCS #8 in PEM, EC on P-256), instead of one made and kept in --state; the variable
     /// SNOWMELT_NODE_KEY holds the PEM itself
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     key_file: Option<PathBuf>,
     #[command(flatten)]
     passphrase: Passphrase,
@@ -39,24 +35,7 @@ pub(super) struct Membership {
 impl Membership {
     /// Joins, however long the authority is away. `default` is where state is kept unless it is said.
     pub(super) async fn join(self, default: &str, relay_ca: Option<PathBuf>) -> Result<Arc<Node>, Trouble> {
-        let options = self.options(default, relay_ca)?;
-        let mut backoff = Backoff::new(AGAIN.0, AGAIN.1);
-        loop {
-            match Node::join(options.clone()).await {
-                Ok(node) => {
-                    let claims = node.claims();
-                    let attributes: Vec<&str> = claims.attributes.iter().map(|name| name.as_str()).collect();
-                    tracing::info!(node = %claims.id, project = %claims.project, ?attributes, "member of the project");
-                    return Ok(Arc::new(node));
-                }
-                Err(error) if error.is_passing() => {
-                    let wait = backoff.next_wait();
-                    tracing::warn!(%error, again_in = ?wait, "not a member yet; trying again");
-                    tokio::time::sleep(wait).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(membership::join(self.options(default, relay_ca)?).await?)
     }
 
     fn options(self, default: &str, relay_ca: Option<PathBuf>) -> Result<NodeOptions, Trouble> {

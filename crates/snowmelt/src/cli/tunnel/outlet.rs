@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tunnel::address::Address;
 use tunnel::attribute::{Policy, RelayName};
 use tunnel::metrics::Metrics;
@@ -46,16 +46,16 @@ pub(crate) struct Outlet {
     #[arg(long)]
     kafka_tls: bool,
     /// Certificate authorities (PEM) of the brokers, instead of those that this machine believes
-    #[arg(long, value_name = "FILE", requires = "kafka_tls")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "kafka_tls")]
     kafka_ca: Option<PathBuf>,
     /// Certificate chain (PEM) to show to the brokers
-    #[arg(long, value_name = "FILE", requires = "kafka_tls", requires = "kafka_key")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "kafka_tls", requires = "kafka_key")]
     kafka_certificate: Option<PathBuf>,
     /// The key (PEM) of --kafka-certificate
-    #[arg(long, value_name = "FILE", requires = "kafka_certificate")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "kafka_certificate")]
     kafka_key: Option<PathBuf>,
     /// Certificate authorities (PEM) of the relay's certificate, instead of what the ticket says
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     relay_ca: Option<PathBuf>,
     #[command(flatten)]
     figures: Figures,
@@ -63,7 +63,7 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) async fn run(self) -> ExitCode {
-        self.figures.beside(|metrics| self.serve(metrics)).await
+        self.figures.clone().beside(|metrics| self.serve(metrics)).await
     }
 
     async fn serve(self, metrics: Arc<Metrics>) -> Result<Infallible, Trouble> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
 use tunnel::authority;
 
 use super::secret::Passphrase;
@@ -44,7 +44,7 @@ impl Project {
 #[derive(Debug, Args)]
 pub(super) struct Place {
     /// The project's directory. Whoever has it can let nodes in: back it up, and keep it to yourself
-    #[arg(long, value_name = "DIR", default_value = "./project", env = "SNOWMELT_PROJECT")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, default_value = "./project", env = "SNOWMELT_PROJECT")]
     pub(super) dir: PathBuf,
     #[command(flatten)]
     pub(super) passphrase: Passphrase,

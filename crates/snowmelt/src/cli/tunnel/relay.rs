@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tokio::sync::watch;
 use tunnel::attribute::RELAY;
 use tunnel::metrics::Metrics;
@@ -22,10 +22,10 @@ use crate::error::ExitCode;
 pub(super) struct Certificate {
     /// Certificate chain (PEM) to show instead of the project's own, for projects made with --relay-trust system. Read
     /// again every minute
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
     /// The key (PEM) of --tls-certificate
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn run(self) -> ExitCode {
-        self.figures.beside(|metrics| self.serve(metrics)).await
+        self.figures.clone().beside(|metrics| self.serve(metrics)).await
     }
 
     async fn serve(self, metrics: Arc<Metrics>) -> Result<Infallible, Trouble> {

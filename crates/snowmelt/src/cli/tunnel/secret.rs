@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use zeroize::Zeroizing;
 
 use super::trouble::Trouble;
@@ -16,7 +16,7 @@ pub(super) type Text = Arc<Zeroizing<String>>;
 /// An option's value that `Debug` does not show. Reading it never fails, because clap repeats in its message what it
 /// could not read.
 #[derive(Clone)]
-pub(super) struct Hidden(Text);
+pub(in crate::cli) struct Hidden(Text);
 
 impl Hidden {
     pub(super) fn text(&self) -> &str {
@@ -56,7 +56,7 @@ pub(super) fn of_variable(name: &str) -> Option<Text> {
 #[derive(Debug, Args)]
 pub(super) struct Passphrase {
     /// A file with the passphrase that encrypts the key on disk; the variable SNOWMELT_PASSPHRASE does the same
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     passphrase_file: Option<PathBuf>,
 }
 

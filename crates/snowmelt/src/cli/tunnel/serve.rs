@@ -35,7 +35,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> ExitCode {
-        self.figures.beside(|metrics| self.serve(metrics)).await
+        self.figures.clone().beside(|metrics| self.serve(metrics)).await
     }
 
     async fn serve(self, metrics: Arc<Metrics>) -> Result<Infallible, Trouble> {

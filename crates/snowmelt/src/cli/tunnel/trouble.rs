@@ -8,10 +8,11 @@ use tunnel::relay::FrontError;
 
 use super::super::output;
 use crate::error::ExitCode;
+use crate::inlet;
 
 /// Why it ends.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(in crate::cli) enum Trouble {
     /// Options, files, keys or local ports: to be corrected on this machine.
     #[error("{0}")]
     Usage(String),
@@ -25,7 +26,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// The exit code, as docs/tunnel.md has them.
-    fn code(&self) -> ExitCode {
+    pub(in crate::cli) fn code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::Usage,
             Self::Refused(_) => ExitCode::Source,
@@ -35,7 +36,7 @@ impl Trouble {
 }
 
 /// The end of a verb that is done at once: its problem stands alone on standard error.
-pub(super) fn said(ended: Result<(), Trouble>) -> ExitCode {
+pub(in crate::cli) fn said(ended: Result<(), Trouble>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::Ok,
         Err(trouble) => {
@@ -46,7 +47,7 @@ pub(super) fn said(ended: Result<(), Trouble>) -> ExitCode {
 }
 
 /// The end of a verb that runs until stopped: its problem is the last line of its log.
-pub(super) fn logged(ended: Result<(), Trouble>) -> ExitCode {
+pub(in crate::cli) fn logged(ended: Result<(), Trouble>) -> ExitCode {
     match ended {
         Ok(()) => {
             tracing::info!("stopped as asked");
@@ -86,7 +87,18 @@ impl From<InletError> for Trouble {
     fn from(error: InletError) -> Self {
         match error {
             InletError::Listen { .. } => Self::Usage(error.to_string()),
-            InletError::Refused(_) => Self::Refused(error.to_string()),
+            InletError::Refused(_) | InletError::NoStream(_) => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<inlet::Error> for Trouble {
+    fn from(error: inlet::Error) -> Self {
+        match error {
+            inlet::Error::Node(error) => error.into(),
+            inlet::Error::Inlet(error) => error.into(),
+            inlet::Error::Address(error) => Self::Bug(error.to_string()),
+            inlet::Error::Secret(_) | inlet::Error::Ticket(_) => Self::Usage(error.to_string()),
         }
     }
 }

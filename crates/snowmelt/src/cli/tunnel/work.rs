@@ -3,18 +3,23 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use tunnel::health;
 use tunnel::metrics::Metrics;
 
-use super::super::signal;
+use super::super::{options_file, signal};
 use super::trouble::{self, Trouble};
 use crate::error::ExitCode;
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Figures {
+    /// Read options from this TOML file, each under its own name with _ for -, as in metrics = "127.0.0.1:9464". What
+    /// stands on the command line counts first
+    #[arg(id = options_file::ID, long = "config", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
     /// Serve /metrics, /health/live and /health/ready here; without it, nowhere
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
@@ -28,6 +33,9 @@ impl Figures {
         W: Future<Output = Result<Infallible, Trouble>>,
     {
         let stop = signal::stop_token();
+        if let Some(config) = &self.config {
+            tracing::info!(file = %config.display(), "options are read from a file too");
+        }
         let metrics = Arc::new(Metrics::default());
         let pages = self.serve(Arc::clone(&metrics));
         let ended = tokio::select! {
