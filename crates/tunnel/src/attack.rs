@@ -1,5 +1,8 @@
 //! What a node, a stranger or a relay could try, with the crate's own means: everything that the public parts never do.
 
+mod expired;
+mod recorded;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,18 +78,39 @@ impl Lab {
     }
 
     async fn outlet(&self, target: Target) -> (Arc<Metrics>, AbortOnDropHandle<()>) {
-        let node = self.join("outlet", self.ticket("outlet")).await;
-        let metrics = Arc::new(Metrics::default());
-        let options = OutletOptions { relay: "kafka".parse().unwrap(), allow: "inlet".parse().unwrap(), target };
-        let outlet = Outlet::new(node, options, Arc::clone(&metrics)).unwrap();
-        let task = tokio::spawn(async move {
-            let _ = outlet.run().await;
-        });
-        while !metrics.is_ready() {
-            tokio::task::yield_now().await;
-        }
-        (metrics, AbortOnDropHandle::new(task))
+        run_outlet(self.join("outlet", self.ticket("outlet")).await, target).await
     }
+}
+
+async fn run_outlet(node: Arc<Node>, target: Target) -> (Arc<Metrics>, AbortOnDropHandle<()>) {
+    let metrics = Arc::new(Metrics::default());
+    let options = OutletOptions { relay: "kafka".parse().unwrap(), allow: "inlet".parse().unwrap(), target };
+    let outlet = Outlet::new(node, options, Arc::clone(&metrics)).unwrap();
+    let task = tokio::spawn(async move {
+        let _ = outlet.run().await;
+    });
+    while !metrics.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    (metrics, AbortOnDropHandle::new(task))
+}
+
+async fn run_inlet(node: Arc<Node>, kind: Kind) -> (Arc<Metrics>, SocketAddr, AbortOnDropHandle<()>) {
+    let metrics = Arc::new(Metrics::default());
+    let options = InletOptions {
+        from: "127.0.0.1:0".parse().unwrap(),
+        to: "kafka".parse().unwrap(),
+        allow: "outlet".parse().unwrap(),
+        kind,
+        broker_ports: None,
+        advertise: None,
+    };
+    let inlet = Inlet::listen(node, options, Arc::clone(&metrics)).await.unwrap();
+    let address = inlet.local_addr().unwrap();
+    let task = tokio::spawn(async move {
+        let _ = inlet.run().await;
+    });
+    (metrics, address, AbortOnDropHandle::new(task))
 }
 
 /// An inlet's way up to the inner handshake.
@@ -149,20 +173,7 @@ async fn a_relay_that_ends_the_inner_tls_itself_is_found_out() {
     });
     let ticket = Ticket { relay_address: evil.to_string().parse().unwrap(), ..lab.ticket("inlet") };
     let node = lab.join("inlet", ticket).await;
-    let metrics = Arc::new(Metrics::default());
-    let options = InletOptions {
-        from: "127.0.0.1:0".parse().unwrap(),
-        to: "kafka".parse().unwrap(),
-        allow: "outlet".parse().unwrap(),
-        kind: Kind::Tcp,
-        broker_ports: None,
-        advertise: None,
-    };
-    let inlet = Inlet::listen(node, options, Arc::clone(&metrics)).await.unwrap();
-    let address = inlet.local_addr().unwrap();
-    let _inlet = AbortOnDropHandle::new(tokio::spawn(async move {
-        let _ = inlet.run().await;
-    }));
+    let (metrics, address, _inlet) = run_inlet(node, Kind::Tcp).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"a secret").await.unwrap();
     let ToOutlet::Refused(refusal) = timeout(LIMIT, heard).await.unwrap().unwrap() else { panic!("it was believed") };

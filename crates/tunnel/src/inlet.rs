@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use self::brokers::{Brokers, Seen};
 use crate::address::Address;
 use crate::attribute::{Policy, RelayName};
-use crate::control;
+use crate::control::{self, Path, SILENT};
 use crate::credential::Node as Claims;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -81,6 +81,7 @@ struct Shared {
     options: InletOptions,
     brokers: Brokers,
     metrics: Arc<Metrics>,
+    path: Path,
 }
 
 impl Inlet {
@@ -93,7 +94,11 @@ impl Inlet {
         let listener = TcpListener::bind(address).await.map_err(|source| InletError::Listen { address, source })?;
         let (to_run, found) = mpsc::unbounded_channel();
         let brokers = Brokers::new(address.ip(), options.broker_ports.clone(), to_run);
-        Ok(Self { listener, shared: Arc::new(Shared { node, options, brokers, metrics }), found })
+        Ok(Self {
+            listener,
+            shared: Arc::new(Shared { node, options, brokers, metrics, path: Path::default() }),
+            found,
+        })
     }
 
     /// Where clients connect.
@@ -127,7 +132,7 @@ impl Inlet {
         let mut listeners = JoinSet::new();
         listeners.spawn(Arc::clone(&shared).accept(listener, None));
         let greeting = ToRelay::Attend {};
-        let control = control::keep(&shared.node, &greeting, &shared.metrics, |_| {});
+        let control = control::keep(&shared.node, &greeting, &shared.metrics, &shared.path, |_| {});
         tokio::pin!(control);
         loop {
             tokio::select! {
@@ -174,9 +179,13 @@ impl Shared {
                 return tracing::debug!(%from, ?port, "no broker is behind this port any more");
             }
         };
-        let opened = match socket::tune(&client) {
-            Ok(()) => self.open(target.clone()).await,
-            Err(_) => return,
+        if socket::tune(&client).is_err() {
+            return;
+        }
+        let died = self.path.died();
+        let opened = tokio::select! {
+            opened = self.open(target.clone()) => opened,
+            () = died.cancelled() => Err(StreamError::Lost { who: "relay", reason: SILENT.to_owned() }),
         };
         let (mut stream, peer) = match opened {
             Ok(opened) => opened,
@@ -198,6 +207,7 @@ impl Shared {
         let carried = tokio::select! {
             carried = self.carry(&mut client, &mut stream, &limits) => carried,
             () = gone => Err("the broker has left the cluster and its port is another's".to_owned()),
+            () = died.cancelled() => Err(SILENT.to_owned()),
         };
         match carried {
             Ok(()) => socket::finished(&client),

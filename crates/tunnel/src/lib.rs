@@ -19,6 +19,7 @@ pub mod address;
 mod attack;
 pub mod attribute;
 pub mod authority;
+mod buffer;
 mod control;
 pub mod credential;
 mod durable;

@@ -9,8 +9,6 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rand::Rng as _;
-use tokio::io::BufReader;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
@@ -20,15 +18,17 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use self::membership::{Membership, Stored};
 use crate::address::Address;
+use crate::buffer::{Ahead, ENCIPHERED};
+pub use crate::control::Keepalive;
 use crate::credential::{CredentialError, Id, Node as Claims};
 use crate::identity::{Identity, IdentityError};
-use crate::socket::{self, BUFFER, HANDSHAKE};
+use crate::socket::{self, HANDSHAKE};
 use crate::ticket::{RelayTrust, Ticket};
 use crate::tls::{self, Own, RelayRoots, TlsError};
 use crate::wire::{self, FromAuthority, FromRelay, Reason, Refusal, ToAuthority, ToRelay, WireError};
 
 /// A connection to the relay, inside the outer TLS.
-pub(crate) type RelayStream = TlsStream<BufReader<TcpStream>>;
+pub(crate) type RelayStream = TlsStream<Ahead>;
 
 /// Where the node's key comes from.
 #[derive(Debug, Clone)]
@@ -135,6 +135,7 @@ pub struct Node {
     state: Option<PathBuf>,
     roots: RelayRoots,
     held: watch::Sender<Arc<Held>>,
+    keepalive: Keepalive,
 }
 
 impl Node {
@@ -191,7 +192,24 @@ impl Node {
                 held
             }
         };
-        Ok(Self { identity, membership, state, roots, held: watch::Sender::new(Arc::new(held)) })
+        let held = watch::Sender::new(Arc::new(held));
+        Ok(Self { identity, membership, state, roots, held, keepalive: Keepalive::default() })
+    }
+
+    /// With other times for finding out that the path to the relay is dead. The relay has its own
+    /// ([`crate::relay::Limits::silent`]), which must be longer than `ping`.
+    #[must_use]
+    pub fn with_keepalive(self, keepalive: Keepalive) -> Self {
+        Self { keepalive, ..self }
+    }
+
+    pub(crate) fn keepalive(&self) -> Keepalive {
+        self.keepalive
+    }
+
+    /// Changes with every renewal from now on.
+    pub(crate) fn renewals(&self) -> watch::Receiver<Arc<Held>> {
+        self.held.subscribe()
     }
 
     /// Keeps the credential fresh until the authority refuses to, which is an error, or the future is dropped.
@@ -339,11 +357,13 @@ pub(crate) fn backoff(failures: u32, first: Duration, most: Duration) -> Duratio
 }
 
 async fn secured(address: &Address, config: Arc<ClientConfig>) -> std::io::Result<RelayStream> {
-    let stream = BufReader::with_capacity(BUFFER, socket::connect(address).await?);
+    let stream = Ahead::new(socket::connect(address).await?);
     let handshake = TlsConnector::from(config).connect(tls::server_name(address), stream);
-    timeout(HANDSHAKE, handshake).await.map_err(|_| {
+    let mut stream = timeout(HANDSHAKE, handshake).await.map_err(|_| {
         std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no TLS handshake within {HANDSHAKE:?}"))
-    })?
+    })??;
+    stream.get_mut().1.set_buffer_limit(Some(ENCIPHERED));
+    Ok(stream)
 }
 
 /// One question to the authority.

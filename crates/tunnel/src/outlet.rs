@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use self::target::{Dialled, Targets};
 use crate::address::Address;
 use crate::attribute::{Policy, RelayName};
-use crate::control;
+use crate::control::{self, Path, SILENT};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::peer::{self, InnerStream, StreamError};
@@ -84,6 +84,7 @@ struct Shared {
     options: OutletOptions,
     targets: Targets,
     metrics: Arc<Metrics>,
+    path: Path,
 }
 
 impl Outlet {
@@ -93,7 +94,7 @@ impl Outlet {
     /// [`OutletError::Tls`].
     pub fn new(node: Arc<Node>, options: OutletOptions, metrics: Arc<Metrics>) -> Result<Self, OutletError> {
         let targets = Targets::new(&options.target)?;
-        Ok(Self { shared: Arc::new(Shared { node, options, targets, metrics }) })
+        Ok(Self { shared: Arc::new(Shared { node, options, targets, metrics, path: Path::default() }) })
     }
 
     /// Serves until the relay refuses for good, or the future is dropped; with it end all connections.
@@ -104,7 +105,7 @@ impl Outlet {
         let Self { shared } = self;
         let (to_serve, mut calls) = mpsc::unbounded_channel();
         let greeting = ToRelay::Register { name: shared.options.relay.clone() };
-        let control = control::keep(&shared.node, &greeting, &shared.metrics, |call| {
+        let control = control::keep(&shared.node, &greeting, &shared.metrics, &shared.path, |call| {
             // The receiver lives as long as this future.
             let _ = to_serve.send(call);
         });
@@ -132,6 +133,7 @@ impl Shared {
     }
 
     async fn stream(&self, call: CallId) -> Result<(), StreamError> {
+        let died = self.path.died();
         let mut relay = self.node.dial().await?;
         let answer = ToRelay::Answer { call };
         let answered = wire::ask::<_, FromRelay>(&mut relay, &answer);
@@ -174,11 +176,18 @@ impl Shared {
         tracing::debug!(inlet = %peer.id, target = %dialled.address, "a stream is open");
         let _open = self.metrics.stream();
         let limits = splice::Limits { idle: None, until: Some(peer::until(&self.node.claims(), &peer)) };
-        match self.carry(kind, &mut stream, &mut dialled, &limits).await {
+        let carried = tokio::select! {
+            carried = self.carry(kind, &mut stream, &mut dialled, &limits) => carried,
+            () = died.cancelled() => Err(SILENT.to_owned()),
+        };
+        match carried {
             Ok(()) => dialled.finished(),
             Err(reason) => {
                 self.metrics.broke();
                 tracing::debug!(inlet = %peer.id, target = %dialled.address, reason, "a stream broke");
+                if let Some(refusal) = dialled.refusal() {
+                    return Err(StreamError::Own { who: "inlet", refusal });
+                }
             }
         }
         Ok(())

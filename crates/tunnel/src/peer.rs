@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
 use crate::attribute::Policy;
+use crate::buffer::ENCIPHERED;
 use crate::credential::Node;
 use crate::metrics::Metrics;
 use crate::node::{NodeError, RelayStream};
@@ -148,7 +149,13 @@ where
     F: Future<Output = io::Result<InnerStream>>,
 {
     let done = match timeout(HANDSHAKE, handshake).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(mut stream)) => {
+            match &mut stream {
+                TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(ENCIPHERED)),
+                TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(ENCIPHERED)),
+            }
+            Ok(stream)
+        }
         Ok(Err(error)) => Err(tls::explain(&error)),
         Err(_) => Err(format!("not done within {HANDSHAKE:?}")),
     };

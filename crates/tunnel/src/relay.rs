@@ -25,7 +25,7 @@ use tokio_rustls::server::TlsStream;
 
 pub use self::follow::follow;
 pub use self::front::{Front, FrontError, RelayCertificate};
-use self::registry::Registry;
+use self::registry::{Place, Registry};
 use crate::attribute::RelayName;
 use crate::authority::Revoked;
 use crate::credential::{Id, Node};
@@ -45,16 +45,19 @@ pub struct Limits {
     pub streams: usize,
     /// A stream that carries nothing for this long is closed.
     pub idle: Duration,
+    /// A node that asks nothing on its standing connection for this long is gone, and its streams with it.
+    pub silent: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { half_open: 512, per_node: 1024, streams: 16_384, idle: Duration::from_secs(20 * 60) }
+        Self { half_open: 512, per_node: 1024, streams: 16_384, idle: Duration::from_secs(20 * 60), silent: DEAD }
     }
 }
 
 /// How long an outlet may take to answer a call.
 const ANSWER: Duration = Duration::from_secs(5);
+const SILENT: &str = "the node is silent";
 
 /// The joining part of a relay; [`Front`] accepts its connections.
 pub struct Relay {
@@ -92,18 +95,18 @@ impl Relay {
         if self.is_revoked(&node.id) {
             return self.refuse(&mut stream, revoked(&node.id)).await;
         }
-        let Some(_place) = self.registry.enter(&node.id) else {
+        let Some(place) = self.registry.enter(&node.id) else {
             let words = format!("node {} has {} connections at this relay already", node.id, self.limits.per_node);
             return self.refuse(&mut stream, Refusal::new(Reason::Busy, words)).await;
         };
         let first = timeout(HANDSHAKE, wire::receive::<_, ToRelay>(&mut stream)).await;
         let first = first.map_err(|_| std::io::Error::new(std::io::ErrorKind::TimedOut, "no message came"))??;
         match first {
-            ToRelay::Register { name } => self.register(stream, node, name).await,
-            ToRelay::Call { name } => self.call(stream, node, name).await,
+            ToRelay::Register { name } => self.register(stream, node, name, &place).await,
+            ToRelay::Call { name } => self.call(stream, node, name, &place).await,
             ToRelay::Answer { call } => {
                 // The caller's task has the stream from here on.
-                match self.registry.answer(&call, &node, Box::new(stream)) {
+                match self.registry.answer(&call, &node, &place, Box::new(stream)) {
                     Ok(ended) => {
                         let _ = ended.await;
                         Ok(())
@@ -114,7 +117,7 @@ impl Relay {
                     }
                 }
             }
-            ToRelay::Attend {} => self.attend(stream, node).await,
+            ToRelay::Attend {} => self.attend(stream, node, &place).await,
             ToRelay::Ping { .. } => {
                 self.refuse(&mut stream, Refusal::new(Reason::Protocol, "a ping cannot come first")).await
             }
@@ -138,7 +141,13 @@ impl Relay {
     }
 
     /// An outlet's control connection, until it is silent, revoked, or its credential ends.
-    async fn register<S>(&self, mut stream: TlsStream<S>, node: Node, name: RelayName) -> Result<(), WireError>
+    async fn register<S>(
+        &self,
+        mut stream: TlsStream<S>,
+        node: Node,
+        name: RelayName,
+        place: &Place,
+    ) -> Result<(), WireError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -158,7 +167,7 @@ impl Relay {
             let (pings, mut to_answer) = tokio::sync::mpsc::channel(4);
             let listen = async {
                 loop {
-                    let number = self.ping(&mut reading).await?;
+                    let number = self.ping(&mut reading, place).await?;
                     if pings.send(number).await.is_err() {
                         return Ok(());
                     }
@@ -189,7 +198,7 @@ impl Relay {
     }
 
     /// An inlet that only wants to know whether the relay is there.
-    async fn attend<S>(&self, mut stream: TlsStream<S>, node: Node) -> Result<(), WireError>
+    async fn attend<S>(&self, mut stream: TlsStream<S>, node: Node, place: &Place) -> Result<(), WireError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -197,7 +206,7 @@ impl Relay {
         let (mut reading, mut writing) = tokio::io::split(stream);
         let answer = async {
             loop {
-                let number = self.ping(&mut reading).await?;
+                let number = self.ping(&mut reading, place).await?;
                 wire::send(&mut writing, &FromRelay::Pong { number }).await?;
             }
         };
@@ -208,9 +217,13 @@ impl Relay {
         wire::send(&mut writing, &FromRelay::Refused(refusal)).await
     }
 
-    async fn ping<R: AsyncRead + Unpin>(&self, reading: &mut R) -> Result<u64, WireError> {
-        let silent = || std::io::Error::new(std::io::ErrorKind::TimedOut, "the node is silent");
-        match timeout(DEAD, wire::receive::<_, ToRelay>(reading)).await.map_err(|_| silent())?? {
+    async fn ping<R: AsyncRead + Unpin>(&self, reading: &mut R, place: &Place) -> Result<u64, WireError> {
+        let silent = || {
+            // Something between may hold the sockets of its streams open and throw away what they carry.
+            place.dies();
+            std::io::Error::new(std::io::ErrorKind::TimedOut, SILENT)
+        };
+        match timeout(self.limits.silent, wire::receive::<_, ToRelay>(reading)).await.map_err(|_| silent())?? {
             ToRelay::Ping { number } => Ok(number),
             _ => Err(WireError::Unknown("only pings can follow here".to_owned())),
         }
@@ -229,7 +242,13 @@ impl Relay {
     }
 
     /// Joins an inlet with an outlet of this name and copies until the end.
-    async fn call<S>(&self, mut inlet: TlsStream<S>, node: Node, name: RelayName) -> Result<(), WireError>
+    async fn call<S>(
+        &self,
+        mut inlet: TlsStream<S>,
+        node: Node,
+        name: RelayName,
+        place: &Place,
+    ) -> Result<(), WireError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -257,21 +276,30 @@ impl Relay {
             if !outlet.call(call.clone()) {
                 continue;
             }
-            match timeout(ANSWER, waiting).await {
-                Ok(Ok(answered)) => break (answered, outlet.node().clone()),
-                Ok(Err(_)) | Err(_) => self.registry.forget(&call),
+            let answered = tokio::select! {
+                biased;
+                answered = timeout(ANSWER, waiting) => answered.ok().and_then(Result::ok),
+                // It has left, or registered anew with its next credential.
+                () = outlet.left() => None,
+            };
+            match answered {
+                Some(answered) => break (answered, outlet.node().clone()),
+                None => self.registry.forget(&call),
             }
         };
         wire::send(&mut outlet.stream, &FromRelay::Joined {}).await?;
         wire::send(&mut inlet, &FromRelay::Joined {}).await?;
         tracing::debug!(inlet = %node.id, outlet = %theirs, %name, took = ?began.elapsed(), "joined");
         let _open = self.metrics.stream();
+        let path = outlet.path.clone();
         let mut revocations = self.revoked.clone();
         let mut revocations_too = self.revoked.clone();
         let until = Some(node.not_after.min(outlet.not_after));
         let limits = StreamLimits { idle: Some(self.limits.idle), until };
         let ended = tokio::select! {
             ended = splice::join(&mut inlet, &mut *outlet.stream, &self.metrics, &limits) => ended,
+            () = place.died() => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, SILENT)),
+            () = path.cancelled() => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, SILENT)),
             () = until_revoked(&mut revocations, &node.id) => Err(refused(revoked(&node.id))),
             () = until_revoked(&mut revocations_too, &theirs) => Err(refused(revoked(&theirs))),
         };

@@ -16,8 +16,7 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A path that answers nothing for this long is dead.
 pub(crate) const DEAD: Duration = Duration::from_secs(9);
 const PROBE: Duration = Duration::from_secs(3);
-/// Bytes read from a socket at a time. rustls asks for 4 KiB at a time, and each time for the kernel.
-pub(crate) const BUFFER: usize = 64 << 10;
+const PROBES: u32 = 2;
 
 /// Connects, and finds out on its own when the other side is gone.
 pub(crate) async fn connect(address: &Address) -> io::Result<TcpStream> {
@@ -37,7 +36,7 @@ pub(crate) async fn connect(address: &Address) -> io::Result<TcpStream> {
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(2))?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE).with_retries(PROBES))?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(DEAD))?;
     Ok(())
@@ -53,4 +52,29 @@ pub(crate) fn unfinished<'s>(socket: impl Into<SockRef<'s>>) {
 /// Both sides have ended: it closes as connections do, and what was sent is delivered.
 pub(crate) fn finished<'s>(socket: impl Into<SockRef<'s>>) {
     let _ = socket.into().set_linger(None);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_itself_finds_a_dead_path_within_ten_seconds() {
+        let found = PROBE + PROBES * PROBE;
+        assert!(found <= Duration::from_secs(10) && DEAD <= Duration::from_secs(10));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let stream = connect(&address).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE);
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(DEAD));
+        }
+    }
 }

@@ -1,16 +1,17 @@
 //! Two streams made one: bytes both ways until both sides have ended, or one has failed.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::buffer::Buffer;
 use crate::kafka;
 use crate::metrics::Metrics;
-use crate::socket::BUFFER;
 
 /// When a stream ends although nobody ended it.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +30,20 @@ where
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     let carried = AtomicU64::new(0);
-    let mut near = Counted { inner: near, carried: &carried, count: &|bytes| metrics.sent(bytes) };
-    let mut far = Counted { inner: far, carried: &carried, count: &|bytes| metrics.received(bytes) };
+    let (mut there, mut back) = (Way::default(), Way::default());
+    let both = poll_fn(|cx| {
+        let sent = there.poll(cx, Pin::new(&mut *near), Pin::new(&mut *far), |bytes| {
+            carried.fetch_add(bytes, Ordering::Relaxed);
+            metrics.sent(bytes);
+        })?;
+        let received = back.poll(cx, Pin::new(&mut *far), Pin::new(&mut *near), |bytes| {
+            carried.fetch_add(bytes, Ordering::Relaxed);
+            metrics.received(bytes);
+        })?;
+        if sent.is_ready() && received.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
     tokio::select! {
-        copied = copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER) => copied.map(drop),
+        copied = both => copied,
         ended = watch(&carried, limits) => Err(ended),
     }
 }
@@ -84,34 +95,85 @@ async fn watch(carried: &AtomicU64, limits: &Limits) -> io::Error {
     }
 }
 
-/// Counts what is read.
-struct Counted<'a, S: ?Sized> {
-    inner: &'a mut S,
-    carried: &'a AtomicU64,
-    count: &'a (dyn Fn(u64) + Sync),
+/// One direction. It reads what there is before it writes, and not as tokio's copy only once: TLS gives one record of
+/// 16 KiB at a time.
+#[derive(Default)]
+struct Way {
+    buffer: Buffer,
+    /// How much of what is held was written. It stays in the buffer until it is flushed, so that what TLS keeps back of
+    /// it is bounded by the room there is.
+    written: usize,
+    ended: bool,
+    over: bool,
 }
 
-impl<S: AsyncRead + Unpin + ?Sized> AsyncRead for Counted<'_, S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut *self.inner).poll_read(cx, buf))?;
-        let bytes = (buf.filled().len() - before) as u64;
-        self.carried.fetch_add(bytes, Ordering::Relaxed);
-        (self.count)(bytes);
+/// Pieces that go one way before others have their turn.
+const TURN: usize = 4;
+
+impl Way {
+    /// Ready when the end was passed on.
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut from: Pin<&mut R>,
+        mut to: Pin<&mut W>,
+        count: impl Fn(u64),
+    ) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + ?Sized,
+        W: AsyncWrite + ?Sized,
+    {
+        for _ in 0..TURN {
+            if self.over {
+                return Poll::Ready(Ok(()));
+            }
+            // Also while nothing can be written: a side that is lost meanwhile shows here.
+            let read = self.read(cx, from.as_mut(), &count);
+            let written = self.write(cx, to.as_mut());
+            // What came before a failure was offered.
+            if let Poll::Ready(Err(error)) = read {
+                return Poll::Ready(Err(error));
+            }
+            ready!(written)?;
+            if self.ended {
+                ready!(to.as_mut().poll_shutdown(cx))?;
+                self.over = true;
+            } else {
+                ready!(read)?;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads until there is no more room, the end has come, or nothing is there.
+    fn read<R>(&mut self, cx: &mut Context<'_>, mut from: Pin<&mut R>, count: &impl Fn(u64)) -> Poll<io::Result<()>>
+    where
+        R: AsyncRead + ?Sized,
+    {
+        while !self.ended && !self.buffer.is_full() {
+            let length = ready!(self.buffer.poll_read(cx, from.as_mut()))?;
+            count(length as u64);
+            self.ended = length == 0;
+        }
         Poll::Ready(Ok(()))
     }
-}
 
-impl<S: AsyncWrite + Unpin + ?Sized> AsyncWrite for Counted<'_, S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.inner).poll_shutdown(cx)
+    /// Writes what is held, and flushes it: what would answer it may be waiting for the part that was kept back.
+    fn write<W>(&mut self, cx: &mut Context<'_>, mut to: Pin<&mut W>) -> Poll<io::Result<()>>
+    where
+        W: AsyncWrite + ?Sized,
+    {
+        while let Some(rest) = self.buffer.held().get(self.written..).filter(|rest| !rest.is_empty()) {
+            match ready!(to.as_mut().poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                length => self.written += length,
+            }
+        }
+        if self.written > 0 {
+            ready!(to.as_mut().poll_flush(cx))?;
+            self.buffer.done(std::mem::take(&mut self.written));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -1,10 +1,15 @@
 //! The tunnel's commands as people type them: every process is the real program, and is judged by what it prints, what
 //! it logs and how it exits. What the tunnel itself does is proved in `crates/tunnel`.
 
+mod broker_ports;
+#[path = "../../../tunnel/tests/tunnel/certificates.rs"]
+mod certificates;
 mod files;
 mod harness;
+mod kafka_tls;
 mod kills;
 mod own_inlet;
+mod relay_certificate;
 
 use std::collections::BTreeSet;
 use std::process::Stdio;

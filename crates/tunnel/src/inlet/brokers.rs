@@ -52,7 +52,7 @@ impl Brokers {
     fn port(&self, broker: &Broker) -> Result<u16, Error> {
         let mut ports = self.ports.lock();
         for _ in 0..TRIES {
-            match ports.place(broker).map_err(|full| Error::address(broker, full))? {
+            match ports.place(broker).map_err(|full| without_port(broker, full))? {
                 Place::Has { port } => return Ok(port),
                 Place::Takes { port, from } => {
                     tracing::info!(%broker, was = %from, port, "a broker took the port of one that is gone");
@@ -71,11 +71,11 @@ impl Brokers {
                         tracing::warn!(port, %error, "a port of the range cannot be used");
                         ports.unusable(port);
                     }
-                    Err(error) => return Err(Error::address(broker, error)),
+                    Err(error) => return Err(without_port(broker, error)),
                 },
             }
         }
-        Err(Error::address(broker, std::io::Error::other(format!("{TRIES} ports of the range cannot be used"))))
+        Err(without_port(broker, std::io::Error::other(format!("{TRIES} ports of the range cannot be used"))))
     }
 
     fn bind(&self, port: u16) -> std::io::Result<u16> {
@@ -86,6 +86,13 @@ impl Brokers {
         let _ = self.found.send(listener);
         Ok(port)
     }
+}
+
+/// An answer that names a broker without a port cannot be passed on, and its client is reset. That happens to every
+/// client alike until somebody gives the inlet more ports, so it is said aloud.
+fn without_port(broker: &Broker, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    tracing::error!(%broker, %error, "a broker has no port, and clients that ask for brokers are reset");
+    Error::address(broker, error)
 }
 
 impl Addresses for Seen<'_> {

@@ -4,10 +4,13 @@
 //! exactly as by one another. The one wait between them is for room when very many requests are unanswered; answers
 //! make room, and they need nothing from the loop that waits.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::answers;
@@ -15,9 +18,10 @@ use super::flight::Flight;
 use super::requests::{Requests, Stop};
 use super::responses::{Responses, Step};
 use super::{Addresses, Error, Side};
+use crate::buffer::Buffer;
 
-/// Bytes read at a time in one direction: larger pieces were not faster, and a connection costs twice this.
-const BUFFER: usize = 64 * 1024;
+/// From this size on the head of a request is refused.
+const HEAD: usize = 64 * 1024;
 
 /// Bounds of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -90,14 +94,14 @@ async fn ask(
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
     let mut requests = Requests::default();
-    let mut window = Window::new();
-    while window.read(&mut client, Side::Client, BUFFER).await? {
+    let mut window = Window::default();
+    while window.read(&mut client, Side::Client, HEAD).await? {
         loop {
             let before = requests.followed();
-            let (passing, stop) = requests.follow(window.held_mut(), &mut shared.flight.lock(), BUFFER)?;
+            let (passing, stop) = requests.follow(window.buffer.held_mut(), &mut shared.flight.lock(), HEAD)?;
             shared.traffic.requests.fetch_add(requests.followed() - before, Ordering::Relaxed);
             send(&mut broker, window.first(passing), Side::Broker, &shared.traffic.to_broker).await?;
-            window.done(passing);
+            window.buffer.done(passing);
             match stop {
                 Stop::Bytes => break,
                 Stop::Again => {}
@@ -105,7 +109,7 @@ async fn ask(
             }
         }
     }
-    if !requests.between_frames() || !window.is_empty() {
+    if !requests.between_frames() || !window.buffer.is_empty() {
         return Err(Error::Ended { side: Side::Client });
     }
     broker.shutdown().await.map_err(Error::writing(Side::Broker))
@@ -135,17 +139,17 @@ async fn answer<A: Addresses + ?Sized>(
     shared: &Shared<'_>,
 ) -> Result<(), Error> {
     let mut responses = Responses::default();
-    let mut window = Window::new();
+    let mut window = Window::default();
     let mut needed = 1;
     while window.read(&mut broker, Side::Broker, needed).await? {
         needed = loop {
-            let step = responses.follow(window.held(), &mut shared.flight.lock(), shared.limits.answer)?;
+            let step = responses.follow(window.buffer.held(), &mut shared.flight.lock(), shared.limits.answer)?;
             shared.room.notify_one();
             match step {
                 Step::More(needed) => break needed,
                 Step::Pass(length) => {
                     send(&mut client, window.first(length), Side::Client, &shared.traffic.to_client).await?;
-                    window.done(length);
+                    window.buffer.done(length);
                 }
                 Step::Read { length, kind, asked } => {
                     let frame = window.first(length);
@@ -153,12 +157,12 @@ async fn answer<A: Addresses + ?Sized>(
                     shared.traffic.rewritten.fetch_add(u64::from(anew.is_some()), Ordering::Relaxed);
                     let frame = anew.as_deref().unwrap_or(frame);
                     send(&mut client, frame, Side::Client, &shared.traffic.to_client).await?;
-                    window.done(length);
+                    window.buffer.done(length);
                 }
             }
         };
     }
-    if !responses.between_frames() || !window.is_empty() {
+    if !responses.between_frames() || !window.buffer.is_empty() {
         return Err(Error::Ended { side: Side::Broker });
     }
     shared.flight.lock().end();
@@ -177,58 +181,36 @@ async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], side: Side, sent
     Ok(())
 }
 
-/// Bytes that were read and are not yet dealt with. It grows by what arrives, never by what is announced.
+/// What was read and is not yet dealt with.
+#[derive(Default)]
 struct Window {
-    bytes: Vec<u8>,
-    held: std::ops::Range<usize>,
+    buffer: Buffer,
+    ended: bool,
 }
 
 impl Window {
-    fn new() -> Self {
-        Self { bytes: vec![0; BUFFER], held: 0..0 }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
-
-    fn held(&self) -> &[u8] {
-        self.bytes.get(self.held.clone()).unwrap_or_default()
-    }
-
-    fn held_mut(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.held.clone()).unwrap_or_default()
-    }
-
     fn first(&self, length: usize) -> &[u8] {
-        self.held().get(..length).unwrap_or_default()
+        self.buffer.held().get(..length).unwrap_or_default()
     }
 
-    fn done(&mut self, length: usize) {
-        self.held.start += length;
-        if self.held.is_empty() {
-            self.held = 0..0;
-            if self.bytes.len() > BUFFER {
-                self.bytes = vec![0; BUFFER];
-            }
-        }
-    }
-
-    /// Reads once; false at the stream's end. `needed` is how much will have to be held at a time.
+    /// Reads what there is, at least something; false at the stream's end. `needed` is how much will have to be held at
+    /// a time.
     async fn read(&mut self, from: &mut (impl AsyncRead + Unpin), side: Side, needed: usize) -> Result<bool, Error> {
-        if self.held.start > 0 && (self.held.end == self.bytes.len() || self.held.start + needed > self.bytes.len()) {
-            self.bytes.copy_within(self.held.clone(), 0);
-            self.held = 0..self.held.len();
-        }
-        if self.held.end == self.bytes.len() {
-            // Full of what cannot be dealt with yet: twice as much, but not more than is needed.
-            let larger = (self.bytes.len() * 2).min(needed.max(self.bytes.len() + 1));
-            self.bytes.resize(larger, 0);
-        }
-        let free = self.bytes.get_mut(self.held.end..).unwrap_or_default();
-        let read = from.read(free).await.map_err(Error::reading(side))?;
-        self.held.end += read;
-        Ok(read > 0)
+        let Self { buffer, ended } = self;
+        buffer.make_room(needed);
+        let mut any = false;
+        let read = poll_fn(|cx| {
+            // Until there is no more, and not once: TLS gives one record at a time, and each piece costs a write.
+            while !*ended && !buffer.is_full() {
+                match buffer.poll_read(cx, Pin::new(&mut *from)) {
+                    Poll::Pending if any => break,
+                    read => *ended = ready!(read)? == 0,
+                }
+                any |= !*ended;
+            }
+            Poll::Ready(Ok(any))
+        });
+        read.await.map_err(Error::reading(side))
     }
 }
 

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
@@ -23,9 +22,10 @@ use tokio_rustls::rustls::server::Acceptor;
 
 use super::Relay;
 use crate::authority::{self, Authority};
+use crate::buffer::{Ahead, ENCIPHERED};
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::socket::{self, BUFFER, HANDSHAKE};
+use crate::socket::{self, HANDSHAKE};
 use crate::tls::{self, TlsError};
 use crate::wire::alpn;
 
@@ -218,9 +218,9 @@ impl Shared {
     async fn shake_hands(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(tokio_rustls::server::TlsStream<BufReader<TcpStream>>, Conversation)> {
+    ) -> io::Result<(tokio_rustls::server::TlsStream<Ahead>, Conversation)> {
         socket::tune(&stream)?;
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), BufReader::with_capacity(BUFFER, stream)).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), Ahead::new(stream)).await?;
         let configs = self.configs.lock().clone();
         let asked = |name: &[u8]| hello.client_hello().alpn().is_some_and(|mut names| names.any(|asked| asked == name));
         let (config, conversation) = match (&self.authority, &self.relay) {
@@ -236,7 +236,9 @@ impl Shared {
             }
         };
         let config = config.ok_or_else(|| io::Error::other("the certificate is missing"))?;
-        Ok((hello.into_stream(config).await?, conversation))
+        let mut stream = hello.into_stream(config).await?;
+        stream.get_mut().1.set_buffer_limit(Some(ENCIPHERED));
+        Ok((stream, conversation))
     }
 }
 

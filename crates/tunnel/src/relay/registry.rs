@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::attribute::RelayName;
 use crate::credential::{Id, Node};
@@ -25,6 +26,8 @@ pub(super) struct Answered {
     pub(super) stream: Box<dyn Stream>,
     /// When the outlet's credential ends.
     pub(super) not_after: SystemTime,
+    /// Cancelled when the outlet's path has died.
+    pub(super) path: CancellationToken,
     /// Dropped at the stream's end, which ends the outlet's task too.
     _ended: oneshot::Sender<()>,
 }
@@ -53,6 +56,11 @@ impl Outlet {
         &self.node
     }
 
+    /// Waits until this registration has ended.
+    pub(super) async fn left(&self) {
+        self.calls.closed().await;
+    }
+
     /// Hands it a call; false when it is gone or has too many to look at.
     pub(super) fn call(&self, call: CallId) -> bool {
         self.called.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +72,14 @@ impl Outlet {
 struct Shared {
     outlets: Mutex<HashMap<RelayName, Vec<Outlet>>>,
     calls: Mutex<HashMap<CallId, Waiting>>,
-    places: Mutex<HashMap<Id, usize>>,
+    places: Mutex<HashMap<Id, Present>>,
+}
+
+/// A node that has connections here.
+#[derive(Default)]
+struct Present {
+    connections: usize,
+    path: CancellationToken,
 }
 
 /// See the module.
@@ -79,14 +94,30 @@ pub(super) struct Registry {
 pub(super) struct Place {
     shared: Arc<Shared>,
     node: Id,
+    path: CancellationToken,
+}
+
+impl Place {
+    /// The path to this node has died; its connections that are there now learn of it, those that it makes next do not.
+    pub(super) fn dies(&self) {
+        if let Some(present) = self.shared.places.lock().get_mut(&self.node) {
+            present.path = CancellationToken::new();
+        }
+        self.path.cancel();
+    }
+
+    /// Waits until the path has died.
+    pub(super) async fn died(&self) {
+        self.path.cancelled().await;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut places = self.shared.places.lock();
-        if let Some(count) = places.get_mut(&self.node) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(present) = places.get_mut(&self.node) {
+            present.connections -= 1;
+            if present.connections == 0 {
                 places.remove(&self.node);
             }
         }
@@ -125,12 +156,12 @@ impl Registry {
     /// Counts a connection of `node`; none when it has as many as it may.
     pub(super) fn enter(&self, node: &Id) -> Option<Place> {
         let mut places = self.shared.places.lock();
-        let count = places.entry(node.clone()).or_default();
-        if *count >= self.per_node {
+        let present = places.entry(node.clone()).or_default();
+        if present.connections >= self.per_node {
             return None;
         }
-        *count += 1;
-        Some(Place { shared: Arc::clone(&self.shared), node: node.clone() })
+        present.connections += 1;
+        Some(Place { shared: Arc::clone(&self.shared), node: node.clone(), path: present.path.clone() })
     }
 
     /// Counts a stream; none when there are as many as there may be.
@@ -138,12 +169,16 @@ impl Registry {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
-    /// Registers an outlet. Several may share a name; calls go round among them.
+    /// Registers an outlet. Several may share a name; calls go round among them, also when one comes later: it begins with
+    /// as many calls as the others had at least, or else all would go to it until it had had as many.
     pub(super) fn register(&self, name: &RelayName, node: &Id) -> (Registered, mpsc::Receiver<CallId>) {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (calls, receiver) = mpsc::channel(CALLS);
-        let outlet = Outlet { number, node: node.clone(), calls, called: Arc::default() };
-        self.shared.outlets.lock().entry(name.clone()).or_default().push(outlet);
+        let mut outlets = self.shared.outlets.lock();
+        let list = outlets.entry(name.clone()).or_default();
+        let least = list.iter().map(|outlet| outlet.called.load(Ordering::Relaxed)).min().unwrap_or_default();
+        list.push(Outlet { number, node: node.clone(), calls, called: Arc::new(AtomicUsize::new(least)) });
+        drop(outlets);
         (Registered { shared: Arc::clone(&self.shared), name: name.clone(), number }, receiver)
     }
 
@@ -172,6 +207,7 @@ impl Registry {
         &self,
         call: &CallId,
         node: &Node,
+        place: &Place,
         stream: Box<dyn Stream>,
     ) -> Result<oneshot::Receiver<()>, Box<dyn Stream>> {
         let mut calls = self.shared.calls.lock();
@@ -180,9 +216,48 @@ impl Registry {
         }
         let Some(waiting) = calls.remove(call) else { return Err(stream) };
         let (_ended, ended) = oneshot::channel();
-        match waiting.to.send(Answered { stream, not_after: node.not_after, _ended }) {
+        let answered = Answered { stream, not_after: node.not_after, path: place.path.clone(), _ended };
+        match waiting.to.send(answered) {
             Ok(()) => Ok(ended),
             Err(answered) => Err(answered.stream),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::Fingerprint;
+
+    #[test]
+    fn one_that_comes_later_gets_its_share_of_the_calls_and_no_more() {
+        let registry = Registry::new(10, 10);
+        let (name, node) = ("kafka".parse().unwrap(), |key: &[u8]| Id::of(&Fingerprint::of(key)));
+        let call = || {
+            let outlet = registry.outlet(&name, &BTreeSet::new()).unwrap();
+            outlet.call(CallId::random());
+            outlet.number()
+        };
+        let (_one, _calls) = registry.register(&name, &node(b"one"));
+        for _ in 0..100 {
+            assert_eq!(call(), 0);
+        }
+        let (_two, _calls_too) = registry.register(&name, &node(b"two"));
+        let called: Vec<u64> = (0..6).map(|_| call()).collect();
+        assert_eq!(called, [1, 0, 1, 0, 1, 0], "the newer first, and then in turn");
+    }
+
+    #[tokio::test]
+    async fn a_path_that_dies_ends_what_is_there_and_not_what_comes_next() {
+        let registry = Registry::new(10, 10);
+        let node = Id::of(&Fingerprint::of(b"node"));
+        let (standing, stream) = (registry.enter(&node).unwrap(), registry.enter(&node).unwrap());
+        let other = registry.enter(&Id::of(&Fingerprint::of(b"other"))).unwrap();
+        standing.dies();
+        stream.died().await;
+        let next = registry.enter(&node).unwrap();
+        for place in [&next, &other] {
+            assert!(!place.path.is_cancelled());
         }
     }
 }

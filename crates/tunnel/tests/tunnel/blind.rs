@@ -13,7 +13,7 @@ use tunnel::wire::Kind;
 use crate::world::{INLET, OUTLET, World, echo, exchange};
 
 /// Stands before the relay and writes everything down, both ways.
-async fn listen_in(relay: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+pub(crate) async fn listen_in(relay: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -41,7 +41,7 @@ async fn listen_in(relay: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     (address, heard)
 }
 
-async fn join(world: &World, name: &str, ticket: Ticket, relay: SocketAddr) -> Arc<Node> {
+pub(crate) async fn join(world: &World, name: &str, ticket: Ticket, relay: SocketAddr) -> Arc<Node> {
     let address: tunnel::address::Address = relay.to_string().parse().unwrap();
     let ticket = Ticket { relay_address: address.clone(), authority_address: address, ..ticket };
     let options = NodeOptions {
