@@ -30,8 +30,24 @@ pub struct Checkpoint {
     pub rows: u64,
     /// Fingerprint of that staging table's columns.
     pub schema: String,
+    /// Whether changes from before this generation's snapshot may be missing from Kafka, deletes above all.
+    #[serde(default)]
+    pub gap: bool,
+    /// The last command that this capture has dealt with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Answered>,
     /// Program and version that wrote this record.
     pub writer: String,
+}
+
+/// A command that was carried out or refused; as part of a checkpoint it is so exactly once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The command's id.
+    pub id: String,
+    /// Why it was refused; `None` when it was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// Why a checkpoint record cannot be used.
@@ -76,6 +92,8 @@ impl Checkpoint {
             row: 0,
             rows: 0,
             schema: String::new(),
+            gap: false,
+            command: None,
             writer: writer(),
         }
     }
@@ -90,6 +108,19 @@ impl Checkpoint {
     #[must_use]
     pub fn advanced(&self, batch: u64, row: u64, rows: u64, schema: &str) -> Self {
         Self { version: VERSION, batch, row, rows, schema: schema.to_owned(), writer: writer(), ..self.clone() }
+    }
+
+    /// The checkpoint at the beginning of the next generation: a new snapshot of the table. `gap` says that what
+    /// happened before it may not all have been read.
+    #[must_use]
+    pub fn next_generation(&self, gap: bool) -> Self {
+        Self { generation: self.generation + 1, batch: 0, row: 0, rows: 0, gap, writer: writer(), ..self.clone() }
+    }
+
+    /// The same position, with a command dealt with.
+    #[must_use]
+    pub fn answering(self, command: &str, refused: Option<String>) -> Self {
+        Self { command: Some(Answered { id: command.to_owned(), refused }), ..self }
     }
 
     /// Whether the staging table is whole in Kafka, so that it may be dropped.

@@ -10,6 +10,7 @@ mod run;
 mod signal;
 #[cfg(feature = "demo")]
 mod sim;
+mod snapshot;
 mod tunnel;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -60,6 +61,8 @@ enum Verb {
     Relay(tunnel::Relay),
     /// Carry the tables of a configuration to Kafka until stopped
     Run(run::Run),
+    /// Order a new snapshot of one table, while the others go on
+    Snapshot(snapshot::Snapshot),
     /// Run the simulated Snowflake (and an embedded Kafka) as a playground for any client
     #[cfg(feature = "demo")]
     Sim(sim::Sim),
@@ -106,6 +109,7 @@ impl Cli {
             Verb::Project(project) => project.run().await,
             Verb::Relay(relay) => relay.run().await,
             Verb::Run(run) => run.run().await,
+            Verb::Snapshot(snapshot) => snapshot.run().await,
             #[cfg(feature = "demo")]
             Verb::Sim(sim) => sim.run().await,
         }
@@ -118,7 +122,7 @@ impl Verb {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(_) => "error",
-            Self::Check(_) => "error",
+            Self::Check(_) | Self::Snapshot(_) => "error",
             _ => "info,krafka=warn,datafusion=warn",
         }
     }

@@ -46,7 +46,7 @@ pub use choice::Choice;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
-pub use pace::{Delivery, Poll, Retry};
+pub use pace::{Delivery, Poll, Retry, Staleness};
 pub use problem::{Problem, Problems, Refusal};
 pub use reference::reference;
 pub use rule::Rule;
@@ -54,7 +54,7 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{Snapshot, Table};
+pub use tables::{OnStale, Snapshot, Table};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
@@ -83,6 +83,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[poll]`.
     pub poll: Poll,
+    /// `[staleness]`.
+    pub staleness: Staleness,
     /// `[retry]`.
     pub retry: Retry,
     /// `[[tables]]`, at least one.
@@ -115,10 +117,12 @@ impl Config {
         let kafka = Kafka::build(&kafka_section, name.as_deref());
         let tunnel = Tunnel::build(&reading.section("tunnel"), &kafka_section);
         let checkpoint = Checkpoint::build(&reading.section("checkpoint"));
-        let topics = Topics::build(&reading.section("topics"));
+        let topics =
+            Topics::build(&reading.section("topics"), checkpoint.as_ref().map(|checkpoint| checkpoint.topic.as_str()));
         let format = Format::build(&reading.section("format"));
         let delivery = Delivery::build(&reading.section("delivery"), kafka_section.get("transaction_timeout"));
         let poll = Poll::build(&reading.section("poll"));
+        let staleness = Staleness::build(&reading.section("staleness"));
         let retry = Retry::build(&reading.section("retry"));
         let naming = Naming { pipeline: name.as_deref(), topics: topics.as_ref(), checkpoint: checkpoint.as_ref() };
         let tables = Table::build_all(&reading.each("tables"), &naming);
@@ -132,6 +136,7 @@ impl Config {
             format: format?,
             delivery: delivery?,
             poll: poll?,
+            staleness: staleness?,
             retry: retry?,
             tables: tables?,
         })

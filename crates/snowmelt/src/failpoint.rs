@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Every place, in the data's order.
-pub const ALL: [&str; 10] = [
+pub const ALL: [&str; 11] = [
     "after-fence",
     "after-claim",
     "after-create-stream",
@@ -18,6 +18,7 @@ pub const ALL: [&str; 10] = [
     "after-commit",
     "before-release",
     "after-release",
+    "after-generation",
 ];
 
 static ARMED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();

@@ -99,6 +99,20 @@ impl Passage {
         Ok(self.inlet.reach().await?)
     }
 
+    /// Works while the passage, if there is one, serves.
+    ///
+    /// # Errors
+    /// The passage's end, which ends the work.
+    pub(crate) async fn beside<T>(passage: Option<Self>, work: impl Future<Output = T>) -> Result<T, Error> {
+        match passage {
+            None => Ok(work.await),
+            Some(passage) => tokio::select! {
+                done = work => Ok(done),
+                ended = passage.run() => ended.map(|never| match never {}),
+            },
+        }
+    }
+
     /// Serves until the project refuses this node for good.
     pub(crate) async fn run(self) -> Result<Infallible, Error> {
         tokio::select! {

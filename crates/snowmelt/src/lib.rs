@@ -10,10 +10,11 @@
 //!
 //! # Layout, in the data's order
 //!
-//! - [`pipeline`]: the one loop that joins everything below.
+//! - [`fleet`]: all captures of a publisher. [`pipeline`]: the one loop of each, which joins everything below.
 //! - [`source`]: a session of the driver protocol, staging tables, typed values.
 //! - [`change`]: staged rows to change events. [`encode`]: events to bytes. `slicing`: bytes to transactions.
 //! - [`sink`]: fencing, the checkpoint topic, one transaction per slice. [`checkpoint`]: what flows back.
+//! - [`shape`], [`notification`]: a table's columns, and what is announced. [`command`]: what a person asks of a capture.
 //! - [`config`], [`error`], [`status`], [`budget`], [`backoff`], [`failpoint`]: what they share.
 //! - `inlet`: the tunnel's near end, when it is in this process. `membership`: how any node joins its project.
 //! - `embedded` (feature `demo`): the Kafka cluster inside the process.
@@ -27,15 +28,19 @@ pub mod change;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
+pub mod command;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod embedded;
 pub mod encode;
 pub mod error;
 pub mod failpoint;
+pub mod fleet;
 mod inlet;
 mod membership;
+pub mod notification;
 pub mod pipeline;
+pub mod shape;
 pub mod sink;
 mod slicing;
 pub mod source;

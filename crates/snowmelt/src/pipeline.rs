@@ -9,101 +9,90 @@
 //!  └─ release()           drop the staging table that is whole in Kafka
 //! ```
 //!
+//! A new snapshot is a new generation: a checkpoint that says so is committed, and the loop starts at its first line.
+//!
 //! Why this neither loses nor repeats is argued in `docs/guarantees.md`. What the code must keep: the checkpoint only
 //! moves by a commit; after any failure everything is dropped and the loop starts at its first line.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod announce;
+mod patience;
+
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, mpsc};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::backoff::Backoff;
-use crate::budget::Budget;
+use self::announce::Announcer;
+use self::patience::Patience;
 use crate::checkpoint::Checkpoint;
-use crate::config::{Config, Table};
+use crate::command::{Command, Wish};
+use crate::config::{OnStale, Table};
 use crate::error::{Error, ExitCode, Next};
 use crate::failpoint;
-use crate::sink::{Cluster, Sink};
-use crate::slicing::{Slicer, fingerprint};
+use crate::fleet::Shared;
+use crate::sink::{Sink, Writes};
+use crate::slicing::Slicer;
 use crate::source::session::Session;
-use crate::source::{Batch, Source};
-use crate::status::{Committed, State, Status};
+use crate::source::{Batch, Source, SourceError};
+use crate::status::{Committed, State};
 
 /// A capture that ran this long without a failure is taken for healthy again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
 
-/// Carries all configured tables until `stop`, or until none can go on. Returns the process's exit code.
-pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -> ExitCode {
-    let budget = Budget::new(config.delivery.memory);
-    let cluster = Arc::new(OnceCell::new());
-    let mut captures = JoinSet::new();
-    for table in &config.tables {
-        let name = table.name.to_string();
-        status.add(&name, &table.topic);
-        let capture = Capture {
-            id: format!("{}/{name}", config.name),
-            name,
-            table: table.clone(),
-            config: Arc::clone(&config),
-            cluster: Arc::clone(&cluster),
-            budget: budget.clone(),
-            status: status.clone(),
-            stop: stop.clone(),
-            claim: AtomicU64::new(0),
-        };
-        captures.spawn(capture.run());
-    }
-    while let Some(ended) = captures.join_next().await {
-        match ended {
-            // Whoever claimed one capture of this pipeline is another publisher of it: all give way.
-            Ok(ExitCode::Fenced) => stop.cancel(),
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "a capture's task ended without a result"),
-        }
-    }
-    let codes = status.snapshot().into_values().filter_map(|capture| capture.exit);
-    codes.max_by_key(|code| (*code == ExitCode::Fenced, *code != ExitCode::Ok)).unwrap_or(ExitCode::Bug)
-}
-
 /// One table's way to Kafka.
-struct Capture {
+pub(crate) struct Capture {
     /// `<pipeline>/<table>`: checkpoint key and, prefixed, transactional id.
     id: String,
     name: String,
     table: Table,
-    config: Arc<Config>,
-    cluster: Arc<OnceCell<Cluster>>,
-    budget: Budget,
-    status: Status,
-    stop: CancellationToken,
+    shared: Shared,
+    patience: Patience,
     /// The last claim of this process; 0 before the first.
-    claim: AtomicU64,
+    claim: u64,
+    /// The command that was dealt with last, as far as this process knows.
+    answered: Option<String>,
 }
 
 /// Why [`Capture::carry`] came back without an error.
-struct Stopped;
+enum Ended {
+    /// As asked.
+    Stopped,
+    /// At the beginning of a new generation.
+    Anew,
+}
 
 impl Capture {
+    pub(crate) fn new(table: Table, shared: Shared) -> Self {
+        let name = table.name.to_string();
+        shared.status.add(&name, &table.topic);
+        let id = format!("{}/{name}", shared.config.name);
+        let patience = Patience::new(&shared);
+        Self { id, name, table, shared, patience, claim: 0, answered: None }
+    }
+
     /// Carries until stopped; starts again from the checkpoint after every failure that passes by itself.
-    async fn run(self) -> ExitCode {
-        let retry = &self.config.retry;
-        let mut backoff = Backoff::new(retry.initial, retry.max);
+    pub(crate) async fn run(mut self) -> ExitCode {
         let (state, code) = loop {
-            self.status.enter(&self.name, State::Resuming);
-            let started = tokio::time::Instant::now();
+            if !self.patience.is_halted() {
+                self.shared.status.enter(&self.name, State::Resuming);
+            }
+            let started = Instant::now();
             let error = match self.carry().await {
-                Ok(Stopped) => break (State::Stopped, ExitCode::Ok),
+                Ok(Ended::Stopped) => break (State::Stopped, ExitCode::Ok),
+                Ok(Ended::Anew) => continue,
                 Err(error) => error,
             };
             let reason = error.to_string();
             match error.next() {
                 Next::Halt => {
                     tracing::error!(table = self.name, %error, "the capture is halted");
-                    break (State::Halted { reason }, error.exit_code());
+                    let state = State::Halted { reason };
+                    self.shared.status.enter(&self.name, state.clone());
+                    if self.patience.halt(&self.shared, &self.id, self.answered.as_deref()).await {
+                        continue;
+                    }
+                    break (state, error.exit_code());
                 }
                 Next::Yield => {
                     tracing::error!(table = self.name, %error, "the capture gives way");
@@ -112,44 +101,42 @@ impl Capture {
                 Next::Restart => {}
             }
             if started.elapsed() > HEALTHY_AFTER {
-                backoff.reset();
+                self.patience.works(&self.shared);
             }
-            self.status.retrying(&self.name, &error);
-            let wait = backoff.next_wait();
+            if !self.patience.is_halted() {
+                self.shared.status.retrying(&self.name, &error);
+            }
+            let wait = self.patience.next_wait();
             tracing::warn!(table = self.name, %error, ?wait, "starting again from the checkpoint");
-            if self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            if self.shared.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 break (State::Stopped, ExitCode::Ok);
             }
         };
-        self.status.ended(&self.name, state, code);
+        self.shared.status.ended(&self.name, state, code);
         code
     }
 
     /// The loop.
-    async fn carry(&self) -> Result<Stopped, Error> {
-        let Some((mut sink, mut source, mut checkpoint)) = self.resume().await? else { return Ok(Stopped) };
+    async fn carry(&mut self) -> Result<Ended, Error> {
+        let Some((mut sink, mut checkpoint)) = self.resume().await? else { return Ok(Ended::Stopped) };
+        // A table that waits for a person may be told to begin anew without being readable at all.
+        if self.patience.is_halted()
+            && let Some(command) = self.command(&checkpoint)
+        {
+            return self.obey(&command, true, &mut sink, &checkpoint).await.map(|()| Ended::Anew);
+        }
+        let opened = self.shared.stop.run_until_cancelled(self.open_source(&checkpoint)).await;
+        let Some(source) = opened else { return Ok(Ended::Stopped) };
+        let mut source = source?;
         let outcome = loop {
-            let batch = match self.stop.run_until_cancelled(source.next_batch(&checkpoint)).await {
-                None => break Ok(Stopped),
-                Some(Err(error)) => break Err(error.into()),
-                Some(Ok(batch)) => batch,
-            };
-            let Some(batch) = batch else {
-                self.status.enter(&self.name, State::Idle);
-                let pause = tokio::time::sleep(self.config.poll.interval);
-                if self.stop.run_until_cancelled(pause).await.is_none() {
-                    break Ok(Stopped);
+            match self.step(&mut sink, &mut source, &mut checkpoint).await {
+                Ok(None) => {}
+                Ok(Some(ended)) => break Ok(ended),
+                Err(Error::Source(error)) if self.may_begin_anew(&error, &checkpoint) => {
+                    tracing::warn!(table = self.name, %error, "taking a new snapshot, as on_stale says");
+                    break self.begin_anew(checkpoint.next_generation(true), &mut sink).await.map(|()| Ended::Anew);
                 }
-                continue;
-            };
-            if let Err(error) = self.deliver(batch, &mut sink, &mut checkpoint).await {
-                break Err(error);
-            }
-            if let Err(error) = source.release(&checkpoint).await {
-                break Err(error.into());
-            }
-            if self.stop.is_cancelled() {
-                break Ok(Stopped);
+                Err(error) => break Err(error),
             }
         };
         if outcome.is_ok() {
@@ -159,65 +146,178 @@ impl Capture {
         outcome
     }
 
+    /// One turn: a batch carried, or a pause.
+    async fn step(
+        &mut self,
+        sink: &mut Sink,
+        source: &mut Source,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<Option<Ended>, Error> {
+        let batch = match self.shared.stop.run_until_cancelled(source.next_batch(checkpoint)).await {
+            None => return Ok(Some(Ended::Stopped)),
+            Some(batch) => batch?,
+        };
+        self.patience.works(&self.shared);
+        let idle = batch.is_none();
+        if let Some(batch) = batch {
+            if self.deliver(batch, sink, checkpoint).await? {
+                source.look_again();
+            }
+            source.release(checkpoint).await?;
+        }
+        if self.shared.stop.is_cancelled() {
+            return Ok(Some(Ended::Stopped));
+        }
+        if source.is_drained()
+            && let Some(command) = self.command(checkpoint)
+        {
+            self.obey(&command, false, sink, checkpoint).await?;
+            return Ok(Some(Ended::Anew));
+        }
+        if idle {
+            self.shared.status.enter(&self.name, State::Idle);
+            self.forecast(source, checkpoint).await?;
+            let news = self.shared.commands.other_than(&self.id, answered(checkpoint));
+            tokio::select! {
+                () = tokio::time::sleep(self.shared.config.poll.interval) => {}
+                _ = news => {}
+                () = self.shared.stop.cancelled() => return Ok(Some(Ended::Stopped)),
+            }
+        }
+        Ok(None)
+    }
+
     /// Claims the capture on both sides: in Kafka first, because the claim there is what orders publishers. `None` when
     /// stopped meanwhile.
-    async fn resume(&self) -> Result<Option<(Sink, Source, Checkpoint)>, Error> {
-        let Some(claimed) = self.stop.run_until_cancelled(self.claim_in_kafka()).await else { return Ok(None) };
+    async fn resume(&mut self) -> Result<Option<(Sink, Checkpoint)>, Error> {
+        let claiming = self.claim_in_kafka();
+        let Some(claimed) = self.shared.stop.run_until_cancelled(claiming).await else { return Ok(None) };
         let (mut sink, checkpoint) = claimed?;
         // Not given up half-way, whoever asks: readers would wait at a transaction left open.
-        sink.commit(Vec::new(), &checkpoint).await?;
-        self.claim.store(checkpoint.claim, Ordering::Relaxed);
+        sink.commit(Writes::default(), &checkpoint).await?;
+        self.claim = checkpoint.claim;
+        self.answered = answered(&checkpoint).map(str::to_owned);
         failpoint::hit("after-claim");
-        self.status.resumed(&self.name, &checkpoint, sink.transaction_version());
-        match self.stop.run_until_cancelled(self.open_source(&checkpoint)).await {
-            None => Ok(None),
-            Some(source) => Ok(Some((sink, source?, checkpoint))),
-        }
+        self.shared.status.resumed(&self.name, &checkpoint, sink.transaction_version());
+        Ok(Some((sink, checkpoint)))
     }
 
     /// The fenced sink, and the checkpoint that claims the capture.
     async fn claim_in_kafka(&self) -> Result<(Sink, Checkpoint), Error> {
-        let cluster = self.cluster.get_or_try_init(|| Cluster::connect(&self.config.kafka)).await?;
-        let claim = self.claim.load(Ordering::Relaxed);
-        if claim > 0 {
-            Sink::require_newest(cluster, &self.config, &self.id, claim).await?;
+        let (cluster, config) = (self.shared.cluster().await?, &self.shared.config);
+        if self.claim > 0 {
+            Sink::require_newest(cluster, config, &self.id, self.claim).await?;
         }
-        let (sink, found) = Sink::resume(cluster, &self.config, &self.id, &self.table.topic).await?;
+        let (sink, found) = Sink::resume(cluster, config, &self.id, &self.table.topic).await?;
         let known = found.unwrap_or_else(|| Checkpoint::start(&self.id, nonce()));
         Ok((sink, known.claimed()))
     }
 
     async fn open_source(&self, checkpoint: &Checkpoint) -> Result<Source, Error> {
-        let session = Session::connect(&self.config.snowflake).await?;
-        let state_schema = &self.config.snowflake.state_schema;
-        let pool = self.budget.chunks.clone();
-        Ok(Source::open(session, state_schema, &self.table, checkpoint, pool).await?)
+        let settings = &self.shared.config.snowflake;
+        let session = Session::connect(settings).await?;
+        let pool = self.shared.budget.chunks.clone();
+        Ok(Source::open(session, &settings.state_schema, &self.table, checkpoint, pool).await?)
     }
 
-    /// Carries one batch, moving `checkpoint` with every commit. Returns early, between two commits, when stopped.
-    async fn deliver(&self, batch: Batch, sink: &mut Sink, checkpoint: &mut Checkpoint) -> Result<(), Error> {
+    /// Carries one batch, moving `checkpoint` with every commit. Returns early, between two commits, when stopped. True
+    /// when the batch has another shape than the one before.
+    async fn deliver(&self, batch: Batch, sink: &mut Sink, checkpoint: &mut Checkpoint) -> Result<bool, Error> {
         let (number, total, staged_at_ms) = (batch.number, batch.total, batch.staged_at_ms);
-        self.status.enter(&self.name, State::Delivering { batch: number, initial: batch.note.initial });
-        let schema = fingerprint(batch.rows.columns());
+        let initial = batch.note.initial;
+        self.shared.status.enter(&self.name, State::Delivering { batch: number, initial, rows: total });
+        let mut announcer = Announcer::new(&self.shared.config.name, &self.table, &batch, checkpoint, sink.shape());
+        if let Some(words) = announcer.words() {
+            tracing::warn!(table = self.name, batch = number, "the table has changed: {words}");
+            self.shared.status.reshaped(&self.name, words);
+        }
+        let schema = announcer.fingerprint();
         let (to, mut slices) = mpsc::channel(1);
-        let slicer = Slicer::new(&self.config, &self.table, checkpoint.generation, &batch, &self.budget.slices, to)?;
+        let pool = &self.shared.budget.slices;
+        let slicer = Slicer::new(&self.shared.config, &self.table, checkpoint.generation, &batch, pool, to)?;
         let reading = AbortOnDropHandle::new(tokio::spawn(slicer.run(batch)));
         while let Some(mut slice) = slices.recv().await {
             let next = checkpoint.advanced(number, slice.row.0, total, &schema);
-            sink.commit(std::mem::take(&mut slice.records), &next).await?;
+            let writes = announcer.writes(std::mem::take(&mut slice.records), next.batch_is_whole());
+            sink.commit(writes, &next).await?;
             *checkpoint = next;
             let (rows, events, bytes) = (slice.rows, slice.events, slice.bytes);
-            self.status.committed(&self.name, &Committed { events, rows, bytes, staged_at_ms, checkpoint });
-            if self.stop.is_cancelled() {
-                return Ok(());
+            self.shared.status.committed(&self.name, &Committed { events, rows, bytes, staged_at_ms, checkpoint });
+            if self.shared.stop.is_cancelled() {
+                return Ok(false);
             }
         }
         reading.await.map_err(|error| Error::Internal(format!("the reader of batch {number} failed: {error}")))??;
         if checkpoint.batch == number && checkpoint.batch_is_whole() {
-            return Ok(());
+            return Ok(announcer.is_other_shape());
         }
         Err(Error::Internal(format!("batch {number} ended at row {} of {total}", checkpoint.row)))
     }
+
+    /// The command that is still to be dealt with.
+    fn command(&self, checkpoint: &Checkpoint) -> Option<Command> {
+        self.shared.commands.latest(&self.id).filter(|command| answered(checkpoint) != Some(command.id.as_str()))
+    }
+
+    /// Deals with a command, as one transaction. `gap` says that not all the stream yielded is in Kafka.
+    async fn obey(&self, command: &Command, gap: bool, sink: &mut Sink, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let refused = match (&command.wish, &self.table.stream) {
+            (Wish::Unknown, _) => Some("this publisher does not know the command; update it".to_owned()),
+            (Wish::Snapshot, Some(stream)) => Some(format!(
+                "the table is read by the existing stream {stream}, which is not this program's to replace; remove `stream` from the configuration"
+            )),
+            (Wish::Snapshot, None) => None,
+        };
+        tracing::info!(table = self.name, command = command.id, ?refused, "a command is dealt with");
+        match refused {
+            None => self.begin_anew(checkpoint.next_generation(gap).answering(&command.id, None), sink).await,
+            Some(reason) => {
+                let answer = checkpoint.clone().answering(&command.id, Some(reason));
+                Ok(sink.commit(Writes::default(), &answer).await?)
+            }
+        }
+    }
+
+    async fn begin_anew(&self, checkpoint: Checkpoint, sink: &mut Sink) -> Result<(), Error> {
+        sink.commit(Writes::default(), &checkpoint).await?;
+        failpoint::hit("after-generation");
+        self.shared.status.began_anew(&self.name, &checkpoint);
+        Ok(())
+    }
+
+    /// Whether a lost stream is answered with a new snapshot. Not of a generation that has carried nothing: its stream
+    /// would be lost again.
+    fn may_begin_anew(&self, error: &SourceError, checkpoint: &Checkpoint) -> bool {
+        self.table.on_stale == OnStale::Resnapshot && error.is_stream_lost() && checkpoint.batch > 0
+    }
+
+    /// Looks now and then at when the stream may go stale.
+    async fn forecast(&mut self, source: &Source, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let staleness = self.shared.config.staleness;
+        if !self.patience.is_time_for_forecast(staleness.interval) {
+            return Ok(());
+        }
+        let Some(asked) = self.shared.stop.run_until_cancelled(source.stale_after(checkpoint)).await else {
+            return Ok(());
+        };
+        let after = asked?;
+        let left = after.map(|after| Duration::from_millis((after - crate::status::now_ms()).max(0).unsigned_abs()));
+        let soon = left.is_some_and(|left| left < staleness.warn_before);
+        if self.patience.is_news(soon) {
+            tracing::warn!(
+                table = self.name,
+                ?left,
+                "the stream may go stale soon; raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table, or see why it is not read"
+            );
+        }
+        self.shared.status.forecast(&self.name, after, soon);
+        Ok(())
+    }
+}
+
+/// The id of the command that was dealt with last.
+fn answered(checkpoint: &Checkpoint) -> Option<&str> {
+    checkpoint.command.as_ref().map(|answered| answered.id.as_str())
 }
 
 /// Eight random hex digits.

@@ -9,6 +9,7 @@
 //! answered is read from the checkpoint topic, never guessed, and no commit is retried under a new identity.
 
 pub mod cluster;
+pub mod commands;
 mod kafka;
 mod resume;
 #[cfg(all(test, feature = "demo"))]
@@ -21,7 +22,8 @@ use krafka::KrafkaError;
 use krafka::error::ErrorCode;
 
 pub use cluster::Cluster;
-pub use kafka::{Sink, transactional_id};
+pub use commands::Commands;
+pub use kafka::{Sink, Writes, transactional_id};
 
 use crate::checkpoint::CheckpointError;
 use crate::error::Next;

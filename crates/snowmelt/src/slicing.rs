@@ -7,7 +7,6 @@
 //! Runs as a task of its own beside the committing one, so that reading, encoding and committing overlap. A slice ends
 //! at a bound of rows, bytes or time, whichever comes first, and only ever between two events.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -268,15 +267,4 @@ fn key_columns(table: &Table, columns: &[Column], key: Option<&[String]>) -> Res
             })
         })
         .collect()
-}
-
-/// A fingerprint of the columns: FNV-1a over names and types, for the checkpoint. Only ever compared for equality.
-pub(crate) fn fingerprint(columns: &Arc<[Column]>) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for column in columns.iter() {
-        for byte in format!("{}\u{0}{:?}\u{0}", column.name, column.ty).bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    format!("{hash:016x}")
 }

@@ -19,13 +19,17 @@ use std::sync::Arc;
 
 pub use error::SourceError;
 
-use self::session::{RowStream, Session};
+use self::session::{RowStream, Session, TableRow};
 use self::staging::{Made, Names, Note};
 use self::value::{Column, DataType};
 use crate::budget::Pool;
 use crate::checkpoint::Checkpoint;
 use crate::config::{ObjectName, SchemaName, Snapshot, Table};
+use crate::error::Next;
 use crate::failpoint;
+
+/// The code of a read of a stale stream.
+const STALE: &str = "091901";
 
 /// Snowflake's side of one capture.
 pub struct Source {
@@ -40,6 +44,8 @@ pub struct Source {
     staged: BTreeSet<u64>,
     /// Whether the first empty probe after opening is still to come.
     fresh: bool,
+    /// Whether the stream was read by this source, or found empty: no older publisher's statement can move it any more.
+    settled: bool,
 }
 
 /// The stream a capture reads.
@@ -47,6 +53,8 @@ struct Stream {
     name: ObjectName,
     /// Whether the first read yields the table's initial rows.
     initial: bool,
+    /// Whether changes from before those may be missing.
+    gap: bool,
     /// Key columns with their types; `None` when the row id is the key.
     key: Option<Vec<Column>>,
 }
@@ -90,6 +98,7 @@ impl Source {
             stream: None,
             staged: BTreeSet::new(),
             fresh: true,
+            settled: false,
         };
         source.take_claim().await?;
         for (name, made) in source.list().await? {
@@ -182,6 +191,7 @@ impl Source {
             // stream may mean that it has moved it since, so the tables are listed once more.
             let staged = self.stage(checkpoint, number).await?
                 || std::mem::take(&mut self.fresh) && self.is_staged(checkpoint.generation, number).await?;
+            self.settled = true;
             if !staged {
                 return Ok(None);
             }
@@ -194,6 +204,36 @@ impl Source {
         }
     }
 
+    /// Looks at stream and key anew before the next batch: the table has changed its shape.
+    pub fn look_again(&mut self) {
+        self.stream = None;
+    }
+
+    /// Whether everything that the stream has yielded is in Kafka, and nothing can have been read from it unseen: only
+    /// then may the stream be left for another.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.settled && self.staged.is_empty()
+    }
+
+    /// Looks at the stream's state, which needs no warehouse: when it may go stale, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`SourceError::StreamStale`] and [`SourceError::StreamMissing`]; whatever Snowflake refuses.
+    pub async fn stale_after(&self, checkpoint: &Checkpoint) -> Result<Option<i64>, SourceError> {
+        match &self.stream {
+            Some(stream) => self.look_at(stream, checkpoint).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn look_at(&self, stream: &Stream, checkpoint: &Checkpoint) -> Result<Option<i64>, SourceError> {
+        let found = self.session.table("the state of the stream", &staging::show_one("STREAMS", &stream.name)).await?;
+        let Some(row) = found.rows().next() else { return Err(self.stream_missing(&stream.name, checkpoint)) };
+        self.require_fresh(&stream.name, &row, checkpoint)?;
+        Ok(row.millis("stale_after"))
+    }
+
     /// Probes the stream and stages its changes as table `number`; false when there are none.
     async fn stage(&self, checkpoint: &Checkpoint, number: u64) -> Result<bool, SourceError> {
         let Some(stream) = &self.stream else { return Ok(false) };
@@ -203,6 +243,8 @@ impl Source {
         if !initial && !self.has_data(checkpoint, stream).await? {
             return Ok(false);
         }
+        // Not only when it is found: tables may swap their names while it is read.
+        self.look_at(stream, checkpoint).await?;
         let key = stream.key.as_ref().map(|key| key.iter().map(|column| column.name.clone()).collect());
         let columns: Vec<&Column> = stream.key.iter().flatten().collect();
         let sql = staging::create_staging(
@@ -210,7 +252,7 @@ impl Source {
             &stream.name,
             &self.names.claim(self.claim),
             &columns,
-            &Note::new(key, initial),
+            &Note::new(key, initial).after_gap(initial && stream.gap),
         );
         failpoint::hit("before-staging");
         // Sent once: a copy that the network delivers late, after this table was released, would make the table anew and
@@ -219,7 +261,7 @@ impl Source {
         failpoint::hit("after-staging");
         match staged {
             Ok(_) => Ok(true),
-            Err(error) if error.is_object_missing() => Err(self.diagnose(checkpoint, error).await),
+            Err(error @ SourceError::Refused { .. }) => Err(self.diagnose(checkpoint, error).await),
             Err(error) => Err(error),
         }
     }
@@ -243,7 +285,7 @@ impl Source {
             Ok(_) => {}
         }
         match self.find_stream(checkpoint).await {
-            Err(cause) if cause.next() == crate::error::Next::Halt => cause,
+            Err(cause) if cause.next() == Next::Halt => cause,
             _ => error,
         }
     }
@@ -256,18 +298,9 @@ impl Source {
         let mut found = self.session.table("the state of the stream", &show).await?;
         if found.rows().next().is_none() {
             if adopted.is_some() || checkpoint.batch > 0 {
-                return Err(SourceError::StreamMissing {
-                    stream: name.to_string(),
-                    table: self.table.name.to_string(),
-                    batch: checkpoint.batch,
-                });
+                return Err(self.stream_missing(&name, checkpoint));
             }
-            let note = Note::new(None, self.table.snapshot == Snapshot::Initial);
-            let sql = staging::create_stream(&name, &self.table.name, &note);
-            if let Err(error) = self.session.table("the creation of the stream", &sql).await {
-                return Err(if error.is_object_missing() { self.table_missing() } else { error });
-            }
-            failpoint::hit("after-create-stream");
+            self.make_stream(&name, checkpoint).await?;
             found = self.session.table("the state of the stream", &show).await?;
         }
         let Some(row) = found.rows().next() else {
@@ -276,19 +309,110 @@ impl Source {
                 reason: format!("{name} was just made and is not listed"),
             });
         };
+        self.require_fresh(&name, &row, checkpoint)?;
+        if checkpoint.generation > 1 && checkpoint.batch == 0 {
+            self.drop_older_streams(checkpoint.generation).await?;
+        }
+        let note = row.text("comment").and_then(|comment| Note::parse(&comment)).filter(|_| adopted.is_none());
+        let (initial, gap) = note.map_or((false, false), |note| (note.initial, note.gap));
+        let key = match self.find_key(&name).await {
+            // It may go stale between two statements, or only say so when it is read.
+            Err(SourceError::Refused { code, message, .. }) if code == STALE => {
+                return Err(self.stream_stale(&name, message, checkpoint));
+            }
+            key => key?,
+        };
+        Ok(Stream { name, initial, gap, key })
+    }
+
+    /// Makes the stream of a generation. A later one begins where the one before it stands, so that between the two
+    /// nothing is missed, not even a delete; unless that one is lost, or the checkpoint says that not all it yielded
+    /// has been read.
+    async fn make_stream(&self, name: &ObjectName, checkpoint: &Checkpoint) -> Result<(), SourceError> {
+        let what = "the creation of the stream";
+        let again = checkpoint.generation > 1;
+        let note = Note::new(None, again || self.table.snapshot == Snapshot::Initial);
+        let before = self.names.stream(checkpoint.generation.saturating_sub(1));
+        let seamless = again && !checkpoint.gap && {
+            let found =
+                self.session.table("the state of the stream before", &staging::show_one("STREAMS", &before)).await?;
+            let fresh = |row| self.require_fresh(&before, &row, checkpoint).is_ok();
+            found.rows().next().is_some_and(fresh)
+        };
+        if seamless {
+            let sql = staging::create_stream(name, &self.table.name, Some(&before), &note);
+            match self.session.table(what, &sql).await {
+                Ok(_) => {
+                    failpoint::hit("after-create-stream");
+                    return Ok(());
+                }
+                Err(error @ SourceError::Refused { .. }) if error.next() == Next::Halt => {
+                    tracing::warn!(%name, %before, %error, "the new stream cannot begin where the old one stands; it begins now");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let sql = staging::create_stream(name, &self.table.name, None, &note.after_gap(again));
+        if let Err(error) = self.session.table(what, &sql).await {
+            return Err(if error.is_object_missing() { self.table_missing() } else { error });
+        }
+        failpoint::hit("after-create-stream");
+        Ok(())
+    }
+
+    /// Drops the streams of earlier generations; the present one's must be there already.
+    async fn drop_older_streams(&self, generation: u64) -> Result<(), SourceError> {
+        let found = self.session.table("the list of streams", &self.names.show_streams()).await?;
+        for row in found.rows() {
+            let Some(name) = row.text("name") else { continue };
+            if self.names.generation(&name).is_some_and(|older| older < generation) {
+                let stream = self.names.object_named(name);
+                let sql = format!("DROP STREAM IF EXISTS {}", stream.quoted());
+                self.session.table("the release of an older stream", &sql).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stream_missing(&self, stream: &ObjectName, checkpoint: &Checkpoint) -> SourceError {
+        SourceError::StreamMissing {
+            stream: stream.to_string(),
+            table: self.table.name.to_string(),
+            batch: checkpoint.batch,
+        }
+    }
+
+    /// Refuses a stream that `SHOW STREAMS` calls stale, or that follows another table by now.
+    fn require_fresh(
+        &self,
+        stream: &ObjectName,
+        row: &TableRow<'_>,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), SourceError> {
         if row.text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")) {
             let reason = row.text("invalid_reason").filter(|reason| !reason.is_empty() && reason != "N/A");
-            return Err(SourceError::StreamStale {
-                stream: name.to_string(),
-                table: self.table.name.to_string(),
-                reason: reason.unwrap_or_else(|| "its offset left the table's retention".to_owned()),
-                batch: checkpoint.batch,
-            });
+            let reason = reason.unwrap_or_else(|| "its offset left the table's retention".to_owned());
+            return Err(self.stream_stale(stream, reason, checkpoint));
         }
-        let initial = adopted.is_none()
-            && row.text("comment").and_then(|comment| Note::parse(&comment)).is_some_and(|note| note.initial);
-        let key = self.find_key(&name).await?;
-        Ok(Stream { name, initial, key })
+        // A name that cannot be read says nothing: what matters is that another table is named.
+        let follows = row.text("table_name").and_then(|name| name.parse::<ObjectName>().ok());
+        match follows.filter(|follows| *follows != self.table.name) {
+            None => Ok(()),
+            Some(now) => Err(SourceError::StreamMoved {
+                stream: stream.to_string(),
+                table: self.table.name.to_string(),
+                now: now.to_string(),
+            }),
+        }
+    }
+
+    fn stream_stale(&self, stream: &ObjectName, reason: String, checkpoint: &Checkpoint) -> SourceError {
+        SourceError::StreamStale {
+            stream: stream.to_string(),
+            table: self.table.name.to_string(),
+            reason,
+            batch: checkpoint.batch,
+        }
     }
 
     /// The configured key, else the declared primary key, else none.

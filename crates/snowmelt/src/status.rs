@@ -21,6 +21,8 @@ pub enum State {
         batch: u64,
         /// Whether its rows are the table's initial rows.
         initial: bool,
+        /// Rows it has; how many of them are in Kafka, the checkpoint says.
+        rows: u64,
     },
     /// Nothing to carry; the stream is probed at the poll interval.
     Idle,
@@ -67,6 +69,14 @@ pub struct CaptureStatus {
     pub checkpoint: Option<Checkpoint>,
     /// Milliseconds from staging to commit of the last slice; `None` before the first.
     pub lag_ms: Option<i64>,
+    /// When the stream may go stale, in milliseconds since 1970, by Snowflake's forecast; `None` before it was asked.
+    pub stale_after_ms: Option<i64>,
+    /// Whether that is sooner than `staleness.warn_before`.
+    pub stale_soon: bool,
+    /// The latest change of the table's shape, in words; `None` when there was none.
+    pub shape_change: Option<String>,
+    /// Snapshots that were ordered, or made because a stream was lost.
+    pub snapshots: u64,
     /// Transaction protocol negotiated with the cluster.
     pub transaction_version: Option<String>,
     /// When the last slice was committed.
@@ -107,6 +117,10 @@ impl Status {
             batches: 0,
             checkpoint: None,
             lag_ms: None,
+            stale_after_ms: None,
+            stale_soon: false,
+            shape_change: None,
+            snapshots: 0,
             transaction_version: None,
             last_commit: None,
             exit: None,
@@ -122,6 +136,24 @@ impl Status {
 
     pub(crate) fn enter(&self, table: &str, state: State) {
         self.change(table, |status| status.state = state);
+    }
+
+    pub(crate) fn forecast(&self, table: &str, stale_after_ms: Option<i64>, soon: bool) {
+        self.change(table, |status| {
+            status.stale_after_ms = stale_after_ms.or(status.stale_after_ms);
+            status.stale_soon = soon;
+        });
+    }
+
+    pub(crate) fn reshaped(&self, table: &str, words: String) {
+        self.change(table, |status| status.shape_change = Some(words));
+    }
+
+    pub(crate) fn began_anew(&self, table: &str, checkpoint: &Checkpoint) {
+        self.change(table, |status| {
+            status.snapshots += 1;
+            status.checkpoint = Some(checkpoint.clone());
+        });
     }
 
     pub(crate) fn resumed(&self, table: &str, checkpoint: &Checkpoint, transaction_version: String) {

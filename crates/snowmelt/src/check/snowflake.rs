@@ -117,7 +117,7 @@ async fn try_state_schema(
         session.table("a trial in the state schema", &sql).await.map(drop).map_err(|error| (what, error))
     };
     run("table", format!("CREATE TABLE {} (ID INT)", table.quoted())).await?;
-    run("stream", staging::create_stream(stream, table, &Note::new(None, true))).await?;
+    run("stream", staging::create_stream(stream, table, None, &Note::new(None, true))).await?;
     if wake {
         let id = Column { name: "ID".to_owned(), ty: DataType::Fixed { precision: 38, scale: 0 }, nullable: true };
         let note = Note::new(Some(vec!["ID".to_owned()]), true);
@@ -216,7 +216,11 @@ async fn check_stream(session: &Arc<Session>, table: &Table, stream: &ObjectName
         );
     };
     if row.text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")) {
-        return findings.problem(subject, "it is stale: changes are lost to it", "recreate it and take a new snapshot");
+        return findings.problem(
+            subject,
+            "it is stale: changes are lost to it",
+            "recreate it, or let the publisher make its own",
+        );
     }
     let on = row.text("table_name").unwrap_or_default();
     if on.parse::<ObjectName>().ok().as_ref() != Some(&table.name) {

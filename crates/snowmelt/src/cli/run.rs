@@ -9,8 +9,8 @@ use super::tunnel::trouble::Trouble;
 use super::{output, signal};
 use crate::config::Config;
 use crate::error::ExitCode;
+use crate::fleet;
 use crate::inlet::{self, Authority, Passage};
-use crate::pipeline;
 use crate::status::Status;
 
 /// Carry the tables of a configuration to Kafka until stopped.
@@ -45,15 +45,9 @@ impl Run {
         };
         let config = Arc::new(config);
         let running = async {
-            let running = pipeline::run(Arc::clone(&config), status.clone(), stop.clone());
-            match passage {
-                None => running.await,
-                // A publisher whose tunnel is refused has no Kafka: it ends as if killed, which loses nothing.
-                Some(passage) => tokio::select! {
-                    code = running => code,
-                    ended = passage.run() => ended.map_or_else(tunnel_ended, |never| match never {}),
-                },
-            }
+            let running = fleet::run(Arc::clone(&config), status.clone(), stop.clone());
+            // A publisher whose tunnel is refused has no Kafka: it ends as if killed, which loses nothing.
+            Passage::beside(passage, running).await.unwrap_or_else(tunnel_ended)
         };
         tokio::pin!(running);
         let code = tokio::select! {

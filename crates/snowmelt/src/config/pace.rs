@@ -1,4 +1,4 @@
-//! `[delivery]`, `[poll]`, `[retry]`: how much at once, how often, how patiently.
+//! `[delivery]`, `[poll]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
 //!
 //! Promises: a slice fits four times into the memory budget and ends well
 //! before its transaction would. Leaves keeping to the budget to the pipeline.
@@ -32,6 +32,15 @@ pub struct Poll {
     pub interval: Duration,
 }
 
+/// `[staleness]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Staleness {
+    /// How long before its offset may leave the table's retention a stream is warned of; default 72 h.
+    pub warn_before: Duration,
+    /// Time between two looks at an idle stream's forecast; default 1 min.
+    pub interval: Duration,
+}
+
 /// `[retry]`: waits grow from `initial`, doubled and jittered, to `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
@@ -39,6 +48,8 @@ pub struct Retry {
     pub initial: Duration,
     /// Longest wait; default 30 s.
     pub max: Duration,
+    /// Time between two tries of a table that waits for a person, while others go on; default 1 min.
+    pub halted: Duration,
 }
 
 /// One slice is read while one is encoded, one is in the producer's queue and
@@ -92,6 +103,12 @@ impl Poll {
     }
 }
 
+impl Staleness {
+    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+        Some(Self { warn_before: section.get("warn_before")?, interval: section.get("interval")? })
+    }
+}
+
 impl Retry {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
         let initial = section.get::<Duration>("initial");
@@ -105,6 +122,6 @@ impl Retry {
                 "lower initial, or raise max".to_owned(),
             );
         }
-        Some(Self { initial: initial?, max: max? })
+        Some(Self { initial: initial?, max: max?, halted: section.get("halted")? })
     }
 }

@@ -13,7 +13,7 @@ use super::kafka::{Compression, Mechanism};
 use super::rule;
 use super::setting::{Fallback, Kind, Setting};
 use super::snowflake::{Authenticator, ResultFormat};
-use super::tables::Snapshot;
+use super::tables::{OnStale, Snapshot};
 use Fallback::{Otherwise, Required, Value};
 
 /// A section of the file.
@@ -77,6 +77,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         "poll",
         Presence::Always,
         "How often an idle stream is asked. Probes are metadata only and use no warehouse.",
+    ),
+    section(
+        "staleness",
+        Presence::Always,
+        "A stream that is not read in time goes stale: its changes are lost. What to do then is each table's `on_stale`.",
     ),
     section(
         "retry",
@@ -215,6 +220,10 @@ pub const SETTINGS: &[Setting] = &[
         "Partitions of a created topic. Adding some later moves keys between partitions."),
     setting("topics.replication_factor", REPLICAS, Value("-1"), "3",
         "Replicas of a created topic; `-1` is the broker's default."),
+    setting("topics.notifications", Kind::Text(&rule::TOPIC), Value(r#""snowmelt-notifications""#), r#""snowmelt-notifications""#,
+        "Topic of what is announced beside the events: shapes of tables, and where snapshots begin and end. Pipelines may share it."),
+    setting("topics.commands", Kind::Text(&rule::TOPIC), Value(r#""snowmelt-commands""#), r#""snowmelt-commands""#,
+        "Topic of commands, such as those of `snowmelt snapshot`. Pipelines may share it. Whoever may write to it may command."),
 
     setting("format.envelope", Kind::Choice(Envelope::WORDS), Value(r#""debezium""#), r#""plain""#,
         "Shape of a record's value."),
@@ -243,10 +252,17 @@ pub const SETTINGS: &[Setting] = &[
     setting("poll.interval", millis(50, 3_600_000), Value(r#""1s""#), r#""5s""#,
         "Time between two probes of an idle stream."),
 
+    setting("staleness.warn_before", millis(0, 90 * 24 * 3_600_000), Value(r#""72h""#), r#""24h""#,
+        "How long before it may go stale a stream is warned of, in the log and in the status."),
+    setting("staleness.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
+        "Time between two looks at a stream's forecast. They use no warehouse."),
+
     setting("retry.initial", millis(1, 60_000), Value(r#""200ms""#), r#""200ms""#,
         "First wait. At most `max`."),
     setting("retry.max", millis(1, 3_600_000), Value(r#""30s""#), r#""30s""#,
         "Longest wait."),
+    setting("retry.halted", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""10m""#,
+        "Time between two tries of a table that waits for a person, while other tables go on."),
 
     setting("tables[].name", Kind::Text(&rule::OBJECT), Required, r#""SHOP.PUBLIC.ORDERS""#,
         "The table. Unquoted identifiers are upper-case, quoted ones are kept. Each table once."),
@@ -258,4 +274,6 @@ pub const SETTINGS: &[Setting] = &[
         "Where the table's events begin."),
     setting("tables[].stream", Kind::Text(&rule::OBJECT), Otherwise("a stream of the publisher's own"), r#""SHOP.PUBLIC.ORDERS_STREAM""#,
         "An existing stream to consume, which nothing else may consume. Goes with `snapshot = \"never\"`."),
+    setting("tables[].on_stale", Kind::Choice(OnStale::WORDS), Value(r#""halt""#), r#""resnapshot""#,
+        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked."),
 ];

@@ -19,6 +19,14 @@ choice! {
     }
 }
 
+choice! {
+    /// What to do when a table's stream is lost: stale, dropped, or its table replaced.
+    OnStale {
+        Halt = "halt", "the table waits for a person, who may order a snapshot; the others go on";
+        Resnapshot = "resnapshot", "a new stream and a new snapshot; deletes from the time in between may be missing, and the notification says so";
+    }
+}
+
 /// One of `[[tables]]`.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -33,6 +41,8 @@ pub struct Table {
     pub snapshot: Snapshot,
     /// An existing stream to consume instead of creating one; `None`: create.
     pub stream: Option<ObjectName>,
+    /// Default `halt`.
+    pub on_stale: OnStale,
 }
 
 /// What every table's topic name depends on.
@@ -55,6 +65,7 @@ impl Table {
         let name = section.get::<ObjectName>("name");
         let stream = section.get::<Option<ObjectName>>("stream");
         check_snapshot(section);
+        check_on_stale(section);
         check_key(section);
         if let Some(name) = &name
             && let Some(line) = seen.tables.insert(name.clone(), section.line("name"))
@@ -81,6 +92,7 @@ impl Table {
             topic: topic?,
             snapshot: section.get("snapshot")?,
             stream: stream?,
+            on_stale: section.get("on_stale")?,
         })
     }
 }
@@ -106,6 +118,16 @@ fn check_snapshot(section: &Section<'_>) {
             "snapshot",
             "\"initial\" does not go with an existing stream, whose rows are decided already".to_owned(),
             "set snapshot = \"never\", or remove stream".to_owned(),
+        );
+    }
+}
+
+fn check_on_stale(section: &Section<'_>) {
+    if section.given("stream") && section.get::<OnStale>("on_stale") == Some(OnStale::Resnapshot) {
+        section.refuse(
+            "on_stale",
+            "\"resnapshot\" does not go with an existing stream, which is not this program's to replace".to_owned(),
+            "set on_stale = \"halt\", or remove stream".to_owned(),
         );
     }
 }
@@ -145,14 +167,19 @@ fn topic_of(section: &Section<'_>, table: Option<&ObjectName>, naming: &Naming<'
             topic
         }
     };
-    if let Some(checkpoint) = naming.checkpoint
-        && collision_form(&checkpoint.topic) == collision_form(&topic)
-    {
-        section.refuse(
-            "topic",
-            format!("{topic} collides with checkpoint.topic ({})", checkpoint.topic),
-            "set topic for this table, or change checkpoint.topic".to_owned(),
-        );
+    let own = [
+        ("checkpoint.topic", naming.checkpoint.map(|checkpoint| &checkpoint.topic)),
+        ("topics.notifications", naming.topics.map(|topics| &topics.notifications)),
+        ("topics.commands", naming.topics.map(|topics| &topics.commands)),
+    ];
+    for (setting, other) in own {
+        if let Some(other) = other.filter(|other| collision_form(other) == collision_form(&topic)) {
+            section.refuse(
+                "topic",
+                format!("{topic} collides with {setting} ({other})"),
+                format!("set topic for this table, or change {setting}"),
+            );
+        }
     }
     let here =
         SeenTopic { topic: topic.clone(), explicit: is_explicit, line: section.line("topic"), table: table.clone() };

@@ -19,6 +19,10 @@ pub struct Topics {
     pub partitions: i32,
     /// Replicas of a created topic, or −1 for the broker's default; default −1.
     pub replication_factor: i16,
+    /// Topic of what is announced beside the events; default `snowmelt-notifications`.
+    pub notifications: String,
+    /// Topic of what people ask of captures; default `snowmelt-commands`.
+    pub commands: String,
 }
 
 /// `[checkpoint]`.
@@ -150,14 +154,38 @@ fn check_replicas(section: &Section<'_>) {
 }
 
 impl Topics {
-    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+    pub(super) fn build(section: &Section<'_>, checkpoint: Option<&str>) -> Option<Self> {
         check_replicas(section);
+        check_own(section, checkpoint);
         Some(Self {
             name: section.get("name")?,
             create: section.get("create")?,
             partitions: section.get("partitions")?,
             replication_factor: section.get("replication_factor")?,
+            notifications: section.get("notifications")?,
+            commands: section.get("commands")?,
         })
+    }
+}
+
+/// The publisher's own topics are for one purpose each.
+fn check_own(section: &Section<'_>, checkpoint: Option<&str>) {
+    let notifications = section.get::<String>("notifications");
+    let commands = section.get::<String>("commands");
+    let others = [("checkpoint.topic", checkpoint), ("topics.notifications", notifications.as_deref())];
+    for (key, topic, others) in
+        [("notifications", notifications.as_deref(), &others[..1]), ("commands", commands.as_deref(), &others[..])]
+    {
+        let Some(topic) = topic else { continue };
+        for (setting, other) in others {
+            if other.is_some_and(|other| collision_form(other) == collision_form(topic)) {
+                section.refuse(
+                    key,
+                    format!("{topic} collides with {setting}"),
+                    "give each of the publisher's own topics a name of its own".to_owned(),
+                );
+            }
+        }
     }
 }
 

@@ -8,12 +8,13 @@ use krafka::producer::TransactionalProducer;
 
 use super::SinkError;
 use super::cluster::Cluster;
-use super::resume::{Until, read_checkpoint};
+use super::resume::{Known, ShapeRecord, Until, read_known, shape_key};
 use super::topics::{self, Wanted};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::encode::Encoded;
 use crate::failpoint;
+use crate::shape::Shape;
 
 /// How long an abort may take; the next claim of the id aborts as well.
 const ABORT: Duration = Duration::from_secs(5);
@@ -24,7 +25,28 @@ pub struct Sink {
     transactional_id: String,
     topic: String,
     checkpoint_topic: String,
+    notifications: String,
     capture: Bytes,
+    shape_key: Bytes,
+    /// The last published shape.
+    shape: Option<Shape>,
+}
+
+/// What one transaction writes beside the checkpoint.
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// Records for the capture's topic.
+    pub records: Vec<Encoded>,
+    /// Records for the topic of notifications, before those.
+    pub notices: Vec<Vec<u8>>,
+    /// The shape of the records, where it is another than that of those before.
+    pub shape: Option<Shape>,
+}
+
+impl From<Vec<Encoded>> for Writes {
+    fn from(records: Vec<Encoded>) -> Self {
+        Self { records, ..Self::default() }
+    }
 }
 
 impl Sink {
@@ -43,10 +65,13 @@ impl Sink {
             topics::require_compaction(cluster, &checkpoints.name).await?;
         }
         topics::ensure(cluster, &Wanted::events(config, topic)).await?;
+        let notifications = Wanted::notifications(config);
+        topics::ensure(cluster, &notifications).await?;
+        topics::ensure(cluster, &Wanted::commands(config)).await?;
         let transactional_id = transactional_id(capture);
         let producer = cluster.producer(&transactional_id).await?;
         failpoint::hit("after-fence");
-        let checkpoint = read_checkpoint(cluster, &checkpoints.name, capture, Until::End).await?;
+        let Known { checkpoint, shape } = read_known(cluster, &checkpoints.name, capture, Until::End).await?;
         tracing::info!(
             transactional_id,
             transaction_version = %producer.transaction_version(),
@@ -58,9 +83,26 @@ impl Sink {
             transactional_id,
             topic: topic.to_owned(),
             checkpoint_topic: checkpoints.name,
+            notifications: notifications.name,
             capture: Bytes::copy_from_slice(capture.as_bytes()),
+            shape_key: shape_key(capture).into(),
+            shape,
         };
         Ok((sink, checkpoint))
+    }
+
+    /// The last shape that was published; `None` before the first.
+    #[must_use]
+    pub fn shape(&self) -> Option<&Shape> {
+        self.shape.as_ref()
+    }
+
+    /// The last committed checkpoint, for a look from outside: nobody is fenced.
+    ///
+    /// # Errors
+    /// [`SinkError::Kafka`] when the cluster cannot be asked.
+    pub async fn peek(cluster: &Cluster, config: &Config, capture: &str) -> Result<Option<Checkpoint>, SinkError> {
+        Ok(read_known(cluster, &config.checkpoint.topic, capture, Until::Stable).await?.checkpoint)
     }
 
     /// Whether a newer publisher than number `claim` has claimed the capture. Asked before an id is claimed again: a
@@ -75,7 +117,7 @@ impl Sink {
         capture: &str,
         claim: u64,
     ) -> Result<(), SinkError> {
-        match read_checkpoint(cluster, &config.checkpoint.topic, capture, Until::Stable).await? {
+        match Self::peek(cluster, config, capture).await? {
             Some(found) if found.claim > claim => {
                 Err(SinkError::Fenced { transactional_id: transactional_id(capture) })
             }
@@ -83,12 +125,17 @@ impl Sink {
         }
     }
 
-    /// Commits `records` and `checkpoint` together. On an error the outcome may be unknown: drop this sink and resume.
+    /// Commits `writes` and `checkpoint` together. On an error the outcome may be unknown: drop this sink and resume.
     ///
     /// # Errors
     /// [`SinkError::Fenced`] when another publisher took over, [`SinkError::Kafka`] otherwise.
-    pub async fn commit(&mut self, records: Vec<Encoded>, checkpoint: &Checkpoint) -> Result<(), SinkError> {
-        let Err(source) = self.transact(records, checkpoint).await else { return Ok(()) };
+    pub async fn commit(&mut self, writes: impl Into<Writes>, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        let mut writes = writes.into();
+        let shape = writes.shape.take();
+        let Err(source) = self.transact(writes, shape.as_ref(), checkpoint).await else {
+            self.shape = shape.or(self.shape.take());
+            return Ok(());
+        };
         // A newer publisher may only show as a refused record. Whether it is one, ending the transaction tells: a fenced
         // producer may not even abort. To start again instead would claim the id back from it.
         let source = if source.requires_abort() { self.abort().await.err().unwrap_or(source) } else { source };
@@ -103,8 +150,13 @@ impl Sink {
         }
     }
 
-    async fn transact(&self, records: Vec<Encoded>, checkpoint: &Checkpoint) -> krafka::Result<()> {
+    async fn transact(&self, writes: Writes, shape: Option<&Shape>, checkpoint: &Checkpoint) -> krafka::Result<()> {
         self.producer.begin()?;
+        let Writes { records, notices, .. } = writes;
+        for notice in notices {
+            let record = Record::new(self.notifications.as_str(), notice).key(self.capture.clone());
+            drop(self.producer.enqueue(record).await?);
+        }
         let half = records.len() / 2;
         for (index, encoded) in records.into_iter().enumerate() {
             let mut record = Record::new(self.topic.as_str(), Bytes::new()).key(encoded.key);
@@ -117,6 +169,14 @@ impl Sink {
             if index == half {
                 failpoint::hit("mid-slice");
             }
+        }
+        if let Some(shape) = shape {
+            let record =
+                ShapeRecord { generation: checkpoint.generation, batch: checkpoint.batch, shape: shape.clone() };
+            // Serialising a plain struct of numbers and text into memory cannot fail.
+            let value = serde_json::to_vec(&record).unwrap_or_default();
+            let record = Record::new(self.checkpoint_topic.as_str(), value).key(self.shape_key.clone());
+            drop(self.producer.enqueue(record).await?);
         }
         let record = Record::new(self.checkpoint_topic.as_str(), checkpoint.to_bytes()).key(self.capture.clone());
         drop(self.producer.enqueue(record).await?);

@@ -12,11 +12,13 @@ use std::time::Duration;
 use krafka::KrafkaError;
 use krafka::admin::{ListOffsetsOptions, OffsetSpec};
 use krafka::consumer::{AutoOffsetReset, IsolationLevel, TopicPartition};
+use serde::{Deserialize, Serialize};
 
 use super::SinkError;
 use super::cluster::Cluster;
 use super::topics;
 use crate::checkpoint::Checkpoint;
+use crate::shape::Shape;
 
 /// How often the log says that it is waiting for somebody's transaction.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,15 +32,75 @@ pub(super) enum Until {
     Stable,
 }
 
-/// The last committed checkpoint of `capture`; `None` when there never was one.
-pub(super) async fn read_checkpoint(
+/// What Kafka knows of a capture.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The last committed checkpoint; `None` when there never was one.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// The last published shape.
+    pub(super) shape: Option<Shape>,
+}
+
+/// The record of a capture's shape, beside its checkpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct ShapeRecord {
+    pub(super) generation: u64,
+    pub(super) batch: u64,
+    #[serde(flatten)]
+    pub(super) shape: Shape,
+}
+
+/// Key of the record of a capture's shape. A pipeline's name has no `#`, so it is no capture's.
+pub(super) fn shape_key(capture: &str) -> String {
+    format!("{capture}#shape")
+}
+
+/// What is committed of `capture`.
+pub(super) async fn read_known(
     cluster: &Cluster,
     topic: &str,
     capture: &str,
     until: Until,
-) -> Result<Option<Checkpoint>, SinkError> {
-    let what = "reading the checkpoint";
-    let failed = |source| SinkError::Kafka { what: what.to_owned(), source };
+) -> Result<Known, SinkError> {
+    let (mut known, mut shape, mut damaged) = (Known::default(), None::<ShapeRecord>, None);
+    let shape_key = shape_key(capture);
+    read(cluster, topic, until, |key, value| {
+        if key == shape_key.as_bytes() {
+            // It only serves to say what changed; one that cannot be read is as none.
+            let found = serde_json::from_slice::<ShapeRecord>(value).ok();
+            let place = |record: &ShapeRecord| (record.generation, record.batch);
+            if found.as_ref().map(place) >= shape.as_ref().map(place) {
+                shape = found;
+            }
+        }
+        if key != capture.as_bytes() {
+            return;
+        }
+        match Checkpoint::from_bytes(capture, value) {
+            Err(error) => damaged = Some(error),
+            // One partition holds a key's records in order; the comparison only matters after the topic was given
+            // more partitions, when an old record may be met after a newer one.
+            Ok(found) => {
+                let place = |of: &Checkpoint| (of.claim, of.generation, of.batch, of.row);
+                if known.checkpoint.as_ref().is_none_or(|last| place(&found) >= place(last)) {
+                    known.checkpoint = Some(found);
+                }
+            }
+        }
+    })
+    .await?;
+    known.shape = shape.map(|record| record.shape);
+    damaged.map_or(Ok(known), |error| Err(error.into()))
+}
+
+/// Reads a topic to its end, giving every record's key and value.
+pub(super) async fn read(
+    cluster: &Cluster,
+    topic: &str,
+    until: Until,
+    mut each: impl FnMut(&[u8], &[u8]),
+) -> Result<(), SinkError> {
+    let failed = |source| SinkError::Kafka { what: format!("reading topic {topic}"), source };
     // A broker with old metadata may not know the topic yet. Taken for "no checkpoint" that would repeat every table.
     let count = topics::partitions(cluster, topic).await?.filter(|&count| count > 0);
     let Some(count) = count else { return Err(failed(KrafkaError::unknown_topic(topic))) };
@@ -53,7 +115,6 @@ pub(super) async fn read_checkpoint(
         .await
         .map_err(failed)?;
     consumer.assign(topic, ends.keys().copied().collect()).await.map_err(failed)?;
-    let mut last: Option<Checkpoint> = None;
     let mut said = tokio::time::Instant::now();
     loop {
         let mut behind = Vec::new();
@@ -70,32 +131,20 @@ pub(super) async fn read_checkpoint(
             said = tokio::time::Instant::now();
         }
         for record in consumer.poll(Duration::from_millis(200)).await.map_err(failed)? {
-            let (Some(key), Some(value)) = (&record.key, &record.value) else { continue };
-            if key.as_ref() != capture.as_bytes() {
-                continue;
-            }
-            let found = Checkpoint::from_bytes(capture, value)?;
-            // One partition holds a key's records in order; the comparison only matters after the topic was given
-            // more partitions, when an old record may be met after a newer one.
-            let newer = last.as_ref().is_none_or(|last| {
-                (found.claim, found.generation, found.batch, found.row)
-                    >= (last.claim, last.generation, last.batch, last.row)
-            });
-            if newer {
-                last = Some(found);
+            if let (Some(key), Some(value)) = (&record.key, &record.value) {
+                each(key, value);
             }
         }
     }
     if let Err(error) = consumer.close().await {
-        tracing::debug!(%error, "the checkpoint reader did not close cleanly");
+        tracing::debug!(%error, topic, "the reader did not close cleanly");
     }
-    Ok(last)
+    Ok(())
 }
 
 /// The end of every partition that has records.
 async fn ends(cluster: &Cluster, topic: &str, count: i32, until: Until) -> Result<HashMap<i32, i64>, SinkError> {
-    let what = "finding the end of the checkpoint topic";
-    let failed = |source| SinkError::Kafka { what: what.to_owned(), source };
+    let failed = |source| SinkError::Kafka { what: format!("finding the end of topic {topic}"), source };
     let wanted = (0..count).map(|partition| (TopicPartition::new(topic, partition), OffsetSpec::Latest));
     let listed = cluster
         .admin()

@@ -42,6 +42,29 @@ impl Wanted {
         }
     }
 
+    /// The topic of commands: compacted, because only the latest of a capture counts.
+    #[must_use]
+    pub fn commands(config: &Config) -> Self {
+        Self {
+            name: config.topics.commands.clone(),
+            partitions: 1,
+            settings: vec![("cleanup.policy", "compact".to_owned())],
+            ..Self::checkpoint(config)
+        }
+    }
+
+    /// The topic of notifications. One partition, so that what is announced stays in order; kept for ever, because the
+    /// shape of old events is only told here.
+    #[must_use]
+    pub fn notifications(config: &Config) -> Self {
+        Self {
+            name: config.topics.notifications.clone(),
+            partitions: 1,
+            settings: vec![("retention.ms", "-1".to_owned())],
+            ..Self::checkpoint(config)
+        }
+    }
+
     /// A table's topic.
     #[must_use]
     pub fn events(config: &Config, topic: &str) -> Self {

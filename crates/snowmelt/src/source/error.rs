@@ -98,7 +98,7 @@ pub enum SourceError {
     /// The capture's stream is gone although the checkpoint says that it was in use.
     #[error(
         "stream {stream} on {table} is gone; the changes since batch {batch} cannot be read any more. \
-         Take a new snapshot: give the pipeline a new name"
+         Order a new snapshot: snowmelt snapshot {table}"
     )]
     StreamMissing {
         /// The stream.
@@ -111,7 +111,7 @@ pub enum SourceError {
     /// The stream's offset left the table's retention.
     #[error(
         "stream {stream} on {table} is stale ({reason}); the changes since batch {batch} are lost to it. \
-         Take a new snapshot: give the pipeline a new name; and raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table"
+         Order a new snapshot: snowmelt snapshot {table}; and raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table"
     )]
     StreamStale {
         /// The stream.
@@ -122,6 +122,19 @@ pub enum SourceError {
         reason: String,
         /// The last batch that is whole in Kafka.
         batch: u64,
+    },
+    /// The stream follows another table than the one that has the name now: it was renamed, or swapped with another.
+    #[error(
+        "stream {stream} follows {now}, which was {table} when the stream was made; the changes of what is called {table} \
+         now are not in it. Order a new snapshot: snowmelt snapshot {table}; or give the table its name back"
+    )]
+    StreamMoved {
+        /// The stream.
+        stream: String,
+        /// The captured table.
+        table: String,
+        /// What the stream's table is called now.
+        now: String,
     },
     /// A key column of the configuration is not a column of the table.
     #[error("key column {column} of {table} does not exist; the table has {known}. Correct `key` in the configuration")]
@@ -144,7 +157,7 @@ pub enum SourceError {
     /// A staging table that is not whole in Kafka is gone.
     #[error(
         "staging table {name} is gone although only {row} of its {rows} rows are in kafka; somebody dropped it, \
-         and transient tables are not kept. Take a new snapshot: give the pipeline a new name"
+         and transient tables are not kept. Order a new snapshot with `snowmelt snapshot`"
     )]
     StagingMissing {
         /// The staging table.
@@ -228,11 +241,18 @@ impl SourceError {
             | Self::TableMissing { .. }
             | Self::StreamMissing { .. }
             | Self::StreamStale { .. }
+            | Self::StreamMoved { .. }
             | Self::KeyMissing { .. }
             | Self::KeyType { .. }
             | Self::StagingMissing { .. }
             | Self::UnexpectedStaging { .. } => Next::Halt,
         }
+    }
+
+    /// Whether the capture's stream is lost, so that only a new one with a new snapshot goes on.
+    #[must_use]
+    pub fn is_stream_lost(&self) -> bool {
+        matches!(self, Self::StreamMissing { .. } | Self::StreamStale { .. } | Self::StreamMoved { .. })
     }
 
     /// Whether Snowflake said that an object is missing or hidden (002003).

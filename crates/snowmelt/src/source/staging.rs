@@ -54,6 +54,9 @@ pub struct Note {
     pub key: Option<Vec<String>>,
     /// Whether the rows (of a stream: the first it yields) are the table's initial rows rather than changes.
     pub initial: bool,
+    /// Whether changes from before those initial rows may be missing: the stream does not begin where another ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap: bool,
 }
 
 impl Note {
@@ -63,7 +66,13 @@ impl Note {
     /// A note for an object made now.
     #[must_use]
     pub fn new(key: Option<Vec<String>>, initial: bool) -> Self {
-        Self { snowmelt: Self::LAYOUT, key, initial }
+        Self { snowmelt: Self::LAYOUT, key, initial, gap: false }
+    }
+
+    /// The same, after a gap.
+    #[must_use]
+    pub fn after_gap(self, gap: bool) -> Self {
+        Self { gap, ..self }
     }
 
     /// The comment.
@@ -100,6 +109,18 @@ impl Names {
     #[must_use]
     pub fn object_named(&self, name: String) -> ObjectName {
         self.schema.object(name)
+    }
+
+    /// `SHOW STREAMS` for the streams of all generations. Needs no warehouse.
+    #[must_use]
+    pub fn show_streams(&self) -> String {
+        show("STREAMS", &format!("{}\\_STREAM\\_%", like_literal(&self.prefix)), &self.schema)
+    }
+
+    /// The generation of a stream of [`Names::show_streams`]; `None` for a stranger that matches the pattern.
+    #[must_use]
+    pub fn generation(&self, name: &str) -> Option<u64> {
+        name.strip_prefix(&self.prefix)?.strip_prefix("_STREAM_")?.parse().ok()
     }
 
     /// The stream of `generation`.
@@ -169,13 +190,14 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// The statement that makes the capture's stream.
+/// The statement that makes the capture's stream: from now on, or from where the stream `from` stands.
 #[must_use]
-pub fn create_stream(stream: &ObjectName, table: &ObjectName, note: &Note) -> String {
+pub fn create_stream(stream: &ObjectName, table: &ObjectName, from: Option<&ObjectName>, note: &Note) -> String {
     format!(
-        "CREATE STREAM IF NOT EXISTS {} ON TABLE {} SHOW_INITIAL_ROWS = {} COMMENT = {}",
+        "CREATE STREAM IF NOT EXISTS {} ON TABLE {}{} SHOW_INITIAL_ROWS = {} COMMENT = {}",
         stream.quoted(),
         table.quoted(),
+        from.map(|from| format!(" AT (STREAM => {})", literal(&from.quoted()))).unwrap_or_default(),
         if note.initial { "TRUE" } else { "FALSE" },
         literal(&note.to_text()),
     )

@@ -17,6 +17,8 @@ use snowmelt::failpoint;
 
 use crate::chaos::{Deck, FENCE};
 use crate::publisher::{Exit, Publisher};
+use crate::snapshots;
+use crate::tables;
 use crate::verifier::Verifier;
 use crate::workload::Workload;
 use crate::world::{World, seed};
@@ -44,6 +46,8 @@ struct Tally {
     at: BTreeMap<&'static str, u64>,
     fenced: u64,
     starts: u64,
+    /// Snapshots that were ordered.
+    orders: u64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,11 +88,18 @@ impl Campaign {
         let mut places = self.schedule(wanted, &mut dice);
         while tally.kills < wanted {
             assert!(tally.starts < wanted * 3, "too few of {} publishers could be killed", tally.starts);
+            let place = places.pop().flatten();
+            // A new generation needs an order; now and then one comes at any other moment too.
+            let needed = place.as_deref().is_some_and(|place| place.starts_with("after-generation"));
+            if needed || tally.starts % 6 == 5 {
+                let table = tables::ALL.choose(&mut dice).unwrap_or(&tables::ALL[0]);
+                snapshots::order(&world, table).await;
+                tally.orders += 1;
+            }
             if self.faults {
                 let hand = dice.random_range(1..=4);
                 deck.deal(&world, hand, &mut dice);
             }
-            let place = places.pop().flatten();
             self.life(&world, place, &mut deck, &mut tally, &mut dice).await;
             deck.collect(&world);
             if tally.kills % 5 == 0 {
@@ -102,15 +113,16 @@ impl Campaign {
         world.drained(DRAIN).await;
         last.stop().await;
         let report = Verifier::read(&world).await.approve();
-        let Tally { kills, at, fenced, starts } = tally;
+        let Tally { kills, at, fenced, starts, orders } = tally;
         eprintln!(
-            "{kills} kills {at:?}, {starts} starts, {fenced} fenced, {transactions} transactions, {report:?}, {:?}\n  struck: {:?}\n  never struck: {:?}",
+            "{kills} kills {at:?}, {starts} starts, {fenced} fenced, {orders} snapshots ordered, {transactions} transactions, {report:?}, {:?}\n  struck: {:?}\n  never struck: {:?}",
             started.elapsed(),
             deck.struck(),
             deck.idle(),
         );
         self.demand(wanted, &at, &deck);
         assert!(report.events > 500, "so few events prove little");
+        assert!(report.generations > 3, "no snapshot was taken again");
         assert!(
             ['c', 'u', 'd', 'r'].iter().all(|op| report.by_op.contains_key(op)),
             "not every kind of event was seen"
@@ -127,6 +139,7 @@ impl Campaign {
                 for name in failpoint::ALL.iter().filter(|name| **name != "after-create-stream") {
                     let most = match *name {
                         "after-fence" | "after-claim" => 3,
+                        "after-generation" => 1,
                         _ if turn == 0 => 2,
                         _ => 8,
                     };

@@ -83,7 +83,7 @@ async fn a_release_that_comes_late_drops_nothing_new() {
     let mut workload = Workload::new(&world, seed());
     let settings = world.settings().only("CUSTOMERS");
     let faults = world.snowflake.sim.faults();
-    let release = faults.add(held_back(DROP, 1_500));
+    let release = faults.add(held_back(DROP, 5_000));
     let publisher = Publisher::spawn(&world, &settings, None);
     workload.burst().await;
     let struck = || faults.counters(release).is_some_and(|counters| counters.struck == 1);

@@ -39,6 +39,12 @@ mod late;
 #[cfg(test)]
 mod nothing;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
+mod snapshots;
+#[cfg(test)]
+mod stale;
+#[cfg(test)]
 mod tunnel;
 #[cfg(test)]
 mod two_publishers;

@@ -10,16 +10,20 @@
 
 mod checkpoints;
 mod history;
+pub(crate) mod notices;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use self::checkpoints::Checkpoints;
 use self::history::History;
+use self::notices::Notices;
 use crate::image::{Cell, Image};
 use crate::tables::{self, STATE, Table};
 use crate::world::{CHECKPOINTS, PIPELINE, World};
 
+/// The topic of notifications.
+pub(crate) const NOTIFICATIONS: &str = "snowmelt-notifications";
 /// Findings shown of one kind; more of the same help nobody.
 const SHOWN: usize = 12;
 
@@ -35,6 +39,7 @@ struct Capture {
     rows: Vec<Image>,
     history: History,
     checkpoints: Checkpoints,
+    notices: Notices,
 }
 
 /// What a good run amounts to.
@@ -45,6 +50,7 @@ pub(crate) struct Report {
     pub(crate) batches: u64,
     pub(crate) claims: u64,
     pub(crate) rows: usize,
+    pub(crate) generations: u64,
 }
 
 impl Verifier {
@@ -57,6 +63,8 @@ impl Verifier {
     pub(crate) async fn read_tables(world: &World, captured: &[Table]) -> Self {
         let mut account = world.account();
         let committed = |topic: &str| world.kafka.cluster.committed_records(topic).expect("the log is readable");
+        // The topic is there once the first publisher has begun.
+        let noticed = || world.kafka.cluster.committed_records(NOTIFICATIONS).unwrap_or_default();
         let mut tables = Vec::new();
         for &table in captured {
             tables.push((table, account.run(&format!("SELECT * FROM {}", table.topic())).await));
@@ -72,6 +80,7 @@ impl Verifier {
                 rows: rows.clone(),
                 history: History::of(&committed(&table.topic())),
                 checkpoints: Checkpoints::of(&committed(CHECKPOINTS), held, &format!("{PIPELINE}/{}", table.topic())),
+                notices: Notices::of(&noticed(), &format!("{PIPELINE}/{}", table.topic())),
             });
             let read: Vec<Capture> = read.collect();
             if world.kafka.stamp(&topics) == stamp {
@@ -97,6 +106,10 @@ impl Verifier {
         for capture in &self.captures {
             let name = capture.table.name;
             capture.compare_fold(&mut findings);
+            findings.extend(capture.history.left_behind().into_iter().map(|found| format!("{name}: {found}")));
+            findings.extend(
+                capture.notices.missing(&capture.history.events).into_iter().map(|found| format!("{name}: {found}")),
+            );
             match capture.checkpoints.last() {
                 None => findings.push(format!("{name}: no checkpoint")),
                 Some(last) if last.row != last.rows => {
@@ -113,8 +126,9 @@ impl Verifier {
     pub(crate) fn wrong(&self) -> Vec<String> {
         let mut findings = Vec::new();
         for capture in &self.captures {
-            let mut found = capture.history.contradictions(capture.table.key);
+            let mut found = capture.history.contradictions(capture.table.key, &capture.checkpoints.gaps());
             found.extend(capture.checkpoints.contradictions(&capture.history.events));
+            found.extend(capture.notices.contradictions());
             let more = found.len().saturating_sub(SHOWN);
             findings.extend(found.into_iter().take(SHOWN).map(|finding| format!("{}: {finding}", capture.table.name)));
             if more > 0 {
@@ -139,6 +153,7 @@ impl Verifier {
             if let Some(last) = capture.checkpoints.last() {
                 report.batches += last.batch;
                 report.claims += last.claim;
+                report.generations += last.generation;
             }
         }
         report

@@ -13,7 +13,7 @@ use super::reader::{ReadError, Reader, ToTheEnd};
 use super::{DRAIN, Trouble};
 use crate::config::Config;
 use crate::error::ExitCode;
-use crate::pipeline;
+use crate::fleet;
 use crate::status::{State, Status};
 
 /// Publisher and reader. They end when dropped.
@@ -33,7 +33,7 @@ impl Cast {
         let (config, status) = (Arc::new(config.clone()), status.clone());
         let (stop_publisher, stop_reader) = (CancellationToken::new(), CancellationToken::new());
         let (to_the_end, reader) = reader.start(stop_reader.clone());
-        let publisher = tokio::spawn(pipeline::run(Arc::clone(&config), status.clone(), stop_publisher.clone()));
+        let publisher = tokio::spawn(fleet::run(Arc::clone(&config), status.clone(), stop_publisher.clone()));
         Self {
             config,
             status,

@@ -73,6 +73,33 @@ pub enum DataType {
     },
 }
 
+/// As Snowflake's SQL writes it, without the lengths of texts and binaries.
+impl std::fmt::Display for DataType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed { precision, scale } => write!(f, "NUMBER({precision},{scale})"),
+            Self::DecFloat => f.write_str("DECFLOAT"),
+            Self::Real => f.write_str("FLOAT"),
+            Self::Boolean => f.write_str("BOOLEAN"),
+            Self::Text => f.write_str("VARCHAR"),
+            Self::Binary => f.write_str("BINARY"),
+            Self::Date => f.write_str("DATE"),
+            Self::Time { scale } => write!(f, "TIME({scale})"),
+            Self::TimestampNtz { scale } => write!(f, "TIMESTAMP_NTZ({scale})"),
+            Self::TimestampLtz { scale } => write!(f, "TIMESTAMP_LTZ({scale})"),
+            Self::TimestampTz { scale } => write!(f, "TIMESTAMP_TZ({scale})"),
+            Self::Variant => f.write_str("VARIANT"),
+            Self::Object => f.write_str("OBJECT"),
+            Self::Array => f.write_str("ARRAY"),
+            Self::Map => f.write_str("MAP"),
+            Self::Geography => f.write_str("GEOGRAPHY"),
+            Self::Geometry => f.write_str("GEOMETRY"),
+            Self::Vector { element: VectorElement::Int, dimension } => write!(f, "VECTOR(INT, {dimension})"),
+            Self::Vector { element: VectorElement::Float, dimension } => write!(f, "VECTOR(FLOAT, {dimension})"),
+        }
+    }
+}
+
 /// The element type of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VectorElement {

@@ -1,6 +1,6 @@
 //! One capture's committed checkpoints, and whether they say exactly what the committed events say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use krafka::consumer::ConsumerRecord;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ pub(crate) struct Mark {
     pub(crate) batch: u64,
     pub(crate) row: u64,
     pub(crate) rows: u64,
+    pub(crate) gap: bool,
     nonce: String,
 }
 
@@ -40,6 +41,11 @@ impl Checkpoints {
         self.marks.last()
     }
 
+    /// Generations whose snapshot follows a gap.
+    pub(super) fn gaps(&self) -> BTreeSet<u64> {
+        self.marks.iter().filter(|mark| mark.gap).map(|mark| mark.generation).collect()
+    }
+
     /// Steps that cannot follow each other, and events that no checkpoint covers, or that a checkpoint promises in vain.
     pub(super) fn contradictions(&self, events: &[Event]) -> Vec<String> {
         let mut findings = Vec::new();
@@ -50,7 +56,11 @@ impl Checkpoints {
             let next_claim = after.claim == before.claim + 1 && same_place;
             let next_slice =
                 after.claim == before.claim && after.generation == before.generation && after.follows(before);
-            if after.nonce != before.nonce || !(next_claim || next_slice) {
+            let anew = after.claim == before.claim
+                && after.generation == before.generation + 1
+                && (after.batch, after.row, after.rows) == (0, 0, 0)
+                && (after.gap || before.row == before.rows);
+            if after.nonce != before.nonce || !(next_claim || next_slice || anew) {
                 findings.push(format!("checkpoint {after:?} cannot follow {before:?}"));
             }
         }

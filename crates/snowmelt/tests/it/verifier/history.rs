@@ -103,10 +103,11 @@ impl History {
     }
 
     /// Events twice, out of order, without their predecessor, without their tombstone, under a wrong key.
-    pub(super) fn contradictions(&self, key_columns: &[&str]) -> Vec<String> {
+    /// `gaps` are the generations whose snapshot follows a gap.
+    pub(super) fn contradictions(&self, key_columns: &[&str], gaps: &BTreeSet<u64>) -> Vec<String> {
         let mut findings = Vec::new();
         self.check_places(&mut findings);
-        self.check_chains(&mut findings);
+        self.check_chains(gaps, &mut findings);
         self.check_tombstones(&mut findings);
         for event in &self.events {
             event.check_form(key_columns, &mut findings);
@@ -135,22 +136,37 @@ impl History {
         }
     }
 
-    /// Each `before` is the `after` of the key's event before.
-    fn check_chains(&self, findings: &mut Vec<String>) {
+    /// Each `before` is the `after` of the key's event before. A later generation begins with a snapshot of exactly
+    /// what was known, unless there is a gap before it.
+    fn check_chains(&self, gaps: &BTreeSet<u64>, findings: &mut Vec<String>) {
         let mut rows: HashMap<&str, &Event> = HashMap::new();
         for event in &self.events {
-            let known = rows.get(event.key.as_str()).and_then(|last| last.after.as_ref());
-            if known != event.before.as_ref() {
+            let last = rows.get(event.key.as_str());
+            let known = last.and_then(|last| last.after.as_ref());
+            let anew = event.place.0 > 1 && last.is_none_or(|last| last.place.0 < event.place.0);
+            let (what, said) = match event.op {
+                'r' if anew => ("read", event.after.as_ref()),
+                _ => ("before", event.before.as_ref()),
+            };
+            if known != said && !(anew && gaps.contains(&event.place.0)) {
                 let text = |image: Option<&Image>| image.map_or("nothing".to_owned(), show);
                 findings.push(format!(
-                    "{} says before: {}; but the key's last event left: {}",
+                    "{} says {what}: {}; but the key's last event left: {}",
                     event.title(),
-                    text(event.before.as_ref()),
+                    text(said),
                     text(known)
                 ));
             }
             rows.insert(&event.key, event);
         }
+    }
+
+    /// Keys that are there by events of an earlier generation only: the last snapshot does not have them.
+    pub(super) fn left_behind(&self) -> Vec<String> {
+        let newest = self.events.iter().map(|event| event.place.0).max().unwrap_or_default();
+        let fold = self.fold();
+        let behind = fold.values().filter(|event| event.place.0 < newest);
+        behind.map(|event| format!("{} is not in the snapshot of generation {newest}", event.title())).collect()
     }
 
     /// A delete is followed at once by a tombstone of its key, and nothing else is.
