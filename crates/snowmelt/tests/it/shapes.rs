@@ -116,7 +116,8 @@ async fn a_key_column_that_goes_stops_its_table_only_and_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_that_swap_names_are_each_followed_again_after_a_snapshot() {
     let world = World::start().await;
-    let settings = settings(&world).set("tables", &format!("[{{ name = \"{TABLE}\", on_stale = \"resnapshot\" }}]"));
+    let settings = settings(&world).set("staleness.interval", "\"50ms\"");
+    let settings = settings.set("tables", &format!("[{{ name = \"{TABLE}\", on_stale = \"resnapshot\" }}]"));
     let mut account = world.account();
     account.run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES (1, 'Ada'), (2, 'Bob')").await;
     let publisher = Publisher::spawn(&world, &settings, None);

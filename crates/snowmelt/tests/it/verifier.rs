@@ -24,6 +24,8 @@ use crate::world::{CHECKPOINTS, PIPELINE, World};
 
 /// The topic of notifications.
 pub(crate) const NOTIFICATIONS: &str = "snowmelt-notifications";
+/// The topic of commands.
+const COMMANDS: &str = "snowmelt-commands";
 /// Findings shown of one kind; more of the same help nobody.
 const SHOWN: usize = 12;
 
@@ -40,6 +42,8 @@ struct Capture {
     history: History,
     checkpoints: Checkpoints,
     notices: Notices,
+    /// The id of the last command.
+    ordered: Option<String>,
 }
 
 /// What a good run amounts to.
@@ -65,6 +69,12 @@ impl Verifier {
         let committed = |topic: &str| world.kafka.cluster.committed_records(topic).expect("the log is readable");
         // The topic is there once the first publisher has begun.
         let noticed = || world.kafka.cluster.committed_records(NOTIFICATIONS).unwrap_or_default();
+        let ordered = |capture: &str| {
+            let commands = world.kafka.cluster.committed_records(COMMANDS).unwrap_or_default();
+            let last = commands.iter().rfind(|record| record.key.as_deref() == Some(capture.as_bytes()))?;
+            let value: serde_json::Value = serde_json::from_slice(last.value.as_ref()?).expect("a command is JSON");
+            value["id"].as_str().map(str::to_owned)
+        };
         let mut tables = Vec::new();
         for &table in captured {
             tables.push((table, account.run(&format!("SELECT * FROM {}", table.topic())).await));
@@ -80,6 +90,7 @@ impl Verifier {
                 rows: rows.clone(),
                 history: History::of(&committed(&table.topic())),
                 checkpoints: Checkpoints::of(&committed(CHECKPOINTS), held, &format!("{PIPELINE}/{}", table.topic())),
+                ordered: ordered(&format!("{PIPELINE}/{}", table.topic())),
                 notices: Notices::of(&noticed(), &format!("{PIPELINE}/{}", table.topic())),
             });
             let read: Vec<Capture> = read.collect();
@@ -110,6 +121,9 @@ impl Verifier {
             findings.extend(
                 capture.notices.missing(&capture.history.events).into_iter().map(|found| format!("{name}: {found}")),
             );
+            if let Some(id) = capture.ordered.as_ref().filter(|id| !capture.checkpoints.answered(id)) {
+                findings.push(format!("{name}: order {id} was not dealt with"));
+            }
             match capture.checkpoints.last() {
                 None => findings.push(format!("{name}: no checkpoint")),
                 Some(last) if last.row != last.rows => {

@@ -16,7 +16,13 @@ pub(crate) struct Mark {
     pub(crate) row: u64,
     pub(crate) rows: u64,
     pub(crate) gap: bool,
+    command: Option<Answered>,
     nonce: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Answered {
+    id: String,
 }
 
 /// Every committed checkpoint of a capture, in order.
@@ -39,6 +45,11 @@ impl Checkpoints {
 
     pub(super) fn last(&self) -> Option<&Mark> {
         self.marks.last()
+    }
+
+    /// Whether the command with this id was the last to be dealt with.
+    pub(super) fn answered(&self, id: &str) -> bool {
+        self.last().and_then(|mark| mark.command.as_ref()).is_some_and(|answered| answered.id == id)
     }
 
     /// Generations whose snapshot follows a gap.
