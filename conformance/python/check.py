@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 
 import snowflake.connector
 
+import logins
 import scalars
 import story
 
@@ -67,6 +68,8 @@ def main():
             story.prepare(connection, prefix)
             scalars.run(report, connection, label)
             story.run(report, connection, label, lambda: connect(url, PYTHON_CONNECTOR_QUERY_RESULT_FORMAT=form), prefix)
+    with connect(url) as connection:
+        report.run(f"python {version} logins", logins.run, url, connection, f"python {version}")
     print(json.dumps({"passed": report.passed, "failed": report.failed}))
     sys.exit(1 if report.failed or not report.passed else 0)
 

@@ -13,11 +13,14 @@
 //! the passwords open is for `check` to say.
 
 mod choice;
+mod connection;
+mod credentials;
 mod format;
 mod kafka;
 mod name;
 mod nearest;
 mod pace;
+mod private_key;
 mod problem;
 mod quantity;
 mod reading;
@@ -31,6 +34,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
+mod token;
 mod topics;
 mod tunnel;
 mod unknown;
@@ -43,10 +47,12 @@ pub(crate) use self::quantity::parse_duration;
 pub(crate) use self::setting::article;
 pub(crate) use self::text::Text;
 pub use choice::Choice;
+pub use credentials::{Credentials, KeyTrouble, read_private_key};
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
 pub use pace::{Delivery, Poll, Retry, Staleness};
+pub use private_key::{KeyError, PrivateKey};
 pub use problem::{Problem, Problems, Refusal};
 pub use reference::reference;
 pub use rule::Rule;
@@ -55,6 +61,7 @@ pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
 pub use tables::{OnStale, Snapshot, Table};
+pub use token::{Token, TokenCommand};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
@@ -104,15 +111,15 @@ impl Config {
     /// asked of `env`.
     pub fn parse(text: &str, origin: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
         let reading = Reading::of(text, origin, env)?;
-        let config = Self::build(&reading);
+        let config = Self::build(&reading, env);
         reading.finish(config)
     }
 
     /// Every part is built before any is asked for, so that one part's problems
     /// do not hide another's.
-    fn build(reading: &Reading) -> Option<Self> {
+    fn build(reading: &Reading, env: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
         let name = reading.root().get::<String>("name");
-        let snowflake = Snowflake::build(&reading.section("snowflake"), name.as_deref());
+        let snowflake = Snowflake::build(&reading.section("snowflake"), name.as_deref(), env);
         let kafka_section = reading.section("kafka");
         let kafka = Kafka::build(&kafka_section, name.as_deref());
         let tunnel = Tunnel::build(&reading.section("tunnel"), &kafka_section);

@@ -17,6 +17,7 @@
 mod announce;
 mod patience;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -125,9 +126,7 @@ impl Capture {
         {
             return self.obey(&command, true, &mut sink, &checkpoint).await.map(|()| Ended::Anew);
         }
-        let opened = self.shared.stop.run_until_cancelled(self.open_source(&checkpoint)).await;
-        let Some(source) = opened else { return Ok(Ended::Stopped) };
-        let mut source = source?;
+        let Some(mut source) = self.open_source(&checkpoint).await? else { return Ok(Ended::Stopped) };
         let outcome = loop {
             match self.step(&mut sink, &mut source, &mut checkpoint).await {
                 Ok(None) => {}
@@ -213,11 +212,19 @@ impl Capture {
         Ok((sink, known.claimed()))
     }
 
-    async fn open_source(&self, checkpoint: &Checkpoint) -> Result<Source, Error> {
-        let settings = &self.shared.config.snowflake;
-        let session = Session::connect(settings).await?;
+    /// The source, with the capture claimed in Snowflake; `None` when stopped meanwhile.
+    async fn open_source(&self, checkpoint: &Checkpoint) -> Result<Option<Source>, Error> {
+        let (settings, stop) = (&self.shared.config.snowflake, &self.shared.stop);
+        let Some(session) = stop.run_until_cancelled(Session::connect(settings)).await else { return Ok(None) };
+        let session = session?;
         let pool = self.shared.budget.chunks.clone();
-        Ok(Source::open(session, &settings.state_schema, &self.table, checkpoint, pool).await?)
+        let opening = Source::open(Arc::clone(&session), &settings.state_schema, &self.table, checkpoint, pool);
+        match stop.run_until_cancelled(opening).await {
+            // What it was running is aborted before the session ends.
+            None => session.close().await,
+            Some(source) => return Ok(Some(source?)),
+        }
+        Ok(None)
     }
 
     /// Carries one batch, moving `checkpoint` with every commit. Returns early, between two commits, when stopped. True

@@ -14,6 +14,7 @@ use crate::table::Table;
 pub(crate) mod access;
 pub(crate) mod change;
 pub(crate) mod journal;
+pub(crate) mod public_key;
 
 /// Identity of a table, view or stream; never reused.
 pub(crate) type ObjectId = u64;
@@ -134,6 +135,12 @@ pub(crate) struct User {
     pub(crate) namespace: Option<String>,
     /// PASSWORD as given in CREATE USER; the simulator keeps no real secrets.
     pub(crate) password: Option<String>,
+    /// RSA_PUBLIC_KEY, checked.
+    #[serde(default)]
+    pub(crate) rsa_public_key: Option<String>,
+    /// RSA_PUBLIC_KEY_2, checked: the other key while keys are rotated.
+    #[serde(default)]
+    pub(crate) rsa_public_key_2: Option<String>,
 }
 
 /// The account's state.

@@ -46,6 +46,8 @@ const MEMORY: usize = 1 << 30;
 const MERGE: usize = 96 << 20;
 /// How many warehouse statements are remembered by text.
 const LOG: usize = 10_000;
+/// How many failed logins are remembered.
+const FAILURES: usize = 1_000;
 
 /// A simulated account.
 pub struct Engine {
@@ -60,6 +62,8 @@ pub struct Engine {
     pub(crate) queries: SessionState,
     warehouse_count: AtomicU64,
     warehouse_log: Mutex<VecDeque<String>>,
+    /// Why logins failed, by the id that the client was told; the latest of them.
+    login_failures: Mutex<VecDeque<(String, String)>>,
     sessions: AtomicU64,
     objects: AtomicU64,
     /// Held as long as the account is open, so that no second process opens it.
@@ -140,6 +144,7 @@ impl Engine {
             queries: query_engine(&spill)?,
             warehouse_count: AtomicU64::new(0),
             warehouse_log: Mutex::new(VecDeque::new()),
+            login_failures: Mutex::new(VecDeque::new()),
             sessions: AtomicU64::new(1),
             _exclusive: exclusive,
         }))
@@ -164,6 +169,21 @@ impl Engine {
     #[must_use]
     pub fn warehouse_log(&self) -> Vec<String> {
         self.warehouse_log.lock().iter().cloned().collect()
+    }
+
+    /// Keeps why a login failed; the id under which [`Engine::login_failure`] finds it.
+    pub(crate) fn remember_login_failure(&self, details: &str) -> String {
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut failures = self.login_failures.lock();
+        if failures.len() == FAILURES {
+            failures.pop_front();
+        }
+        failures.push_back((id.clone(), details.to_owned()));
+        id
+    }
+
+    pub(crate) fn login_failure(&self, id: &str) -> Option<String> {
+        self.login_failures.lock().iter().find(|(known, _)| known == id).map(|(_, details)| details.clone())
     }
 
     pub(crate) fn count_warehouse(&self, sql: &str) {

@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod catalog;
 pub mod clock;
 pub mod engine;

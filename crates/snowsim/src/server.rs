@@ -7,6 +7,7 @@
 mod admin;
 mod chunk;
 mod connection;
+mod key_pair;
 mod login;
 mod parameters;
 mod query;
@@ -28,6 +29,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::AccessTokens;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::fault::{Action, Faults, Moment};
@@ -51,7 +53,7 @@ pub(crate) struct Service {
     pub(crate) counts: Counts,
     pub(crate) limits: ServiceLimits,
     pub(crate) users: Vec<(String, String)>,
-    pub(crate) tokens: Vec<String>,
+    pub(crate) access: AccessTokens,
     /// Ends long polls when the server stops.
     pub(crate) closing: CancellationToken,
 }
@@ -122,6 +124,8 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/simulator/faults", get(admin::list_faults).post(admin::add_faults).delete(admin::clear_faults))
         .route("/simulator/faults/{id}", axum::routing::delete(admin::remove_fault))
         .route("/simulator/clock", get(admin::clock).post(admin::advance))
+        .route("/simulator/tokens", post(admin::issue_token))
+        .route("/simulator/tokens/{token}", axum::routing::delete(admin::revoke_token))
         .route("/simulator/stats", get(admin::stats))
         .route("/simulator/warehouse-log", get(admin::warehouse_log))
         .fallback(any(unknown))

@@ -40,6 +40,7 @@ mod system;
 mod table_alter;
 mod table_create;
 mod transaction;
+mod user;
 
 use transaction::Transaction;
 

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{AccessTokens, TokenGrant};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::SqlError;
@@ -41,7 +42,7 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Users and their passwords. If there are none, every user and password fits.
     pub users: Vec<(String, String)>,
-    /// OAuth and programmatic access tokens. If there are none, every token fits.
+    /// OAuth and programmatic access tokens of any user. If there are none, and none is issued, every token fits.
     pub tokens: Vec<String>,
     /// How long a session token lives, by the simulator's clock.
     pub session_lifetime: Duration,
@@ -123,6 +124,7 @@ impl Simulator {
         let service = Service {
             engine,
             sessions: Sessions::new(Arc::clone(&clock), lifetimes),
+            access: AccessTokens::new(Arc::clone(&clock), options.tokens),
             clock,
             faults: Faults::default(),
             statements: Statements::default(),
@@ -136,7 +138,6 @@ impl Simulator {
                 spool_bytes: options.spool_bytes,
             },
             users: options.users,
-            tokens: options.tokens,
             closing: CancellationToken::new(),
         };
         Ok(Simulator { service: Arc::new(service), _temporary: temporary })
@@ -199,6 +200,16 @@ impl Simulator {
     /// The account's clock.
     pub fn clock(&self) -> &Arc<Clock> {
         &self.service.clock
+    }
+
+    /// Issues an access token and returns its text.
+    pub fn issue_token(&self, grant: TokenGrant) -> String {
+        self.service.access.issue(grant)
+    }
+
+    /// Takes an issued token back; false if there is none.
+    pub fn revoke_token(&self, token: &str) -> bool {
+        self.service.access.revoke(token)
     }
 
     /// The account itself, for tests that look behind the door.

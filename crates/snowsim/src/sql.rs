@@ -75,6 +75,12 @@ pub(crate) enum Command {
         if_not_exists: bool,
         options: Vec<(String, String)>,
     },
+    AlterUser {
+        name: String,
+        if_exists: bool,
+        set: Vec<(String, String)>,
+        unset: Vec<String>,
+    },
     Drop {
         kind: Kind,
         name: Path,

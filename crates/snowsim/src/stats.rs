@@ -21,6 +21,8 @@ pub struct Stats {
     pub failed_statements: u64,
     /// Repeated request ids answered with the first execution's answer.
     pub replays: u64,
+    /// Requests for a statement that said to be retries (`clientStartTime`, `retryCount`, `retryReason`).
+    pub declared_retries: u64,
     /// Logins that succeeded.
     pub logins: u64,
     /// Logins refused.
@@ -43,6 +45,7 @@ pub(crate) struct Counts {
     pub(crate) statements: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) replays: AtomicU64,
+    pub(crate) declared_retries: AtomicU64,
     pub(crate) logins: AtomicU64,
     pub(crate) refused_logins: AtomicU64,
     pub(crate) renewals: AtomicU64,
@@ -81,6 +84,7 @@ impl Counts {
             by_kind: self.by_kind.lock().clone(),
             failed_statements: get(&self.failed),
             replays: get(&self.replays),
+            declared_retries: get(&self.declared_retries),
             logins: get(&self.logins),
             refused_logins: get(&self.refused_logins),
             renewals: get(&self.renewals),

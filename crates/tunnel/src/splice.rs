@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::poll_proceed;
 
 use crate::buffer::Buffer;
 use crate::kafka;
@@ -107,9 +108,6 @@ struct Way {
     over: bool,
 }
 
-/// Pieces that go one way before others have their turn.
-const TURN: usize = 4;
-
 impl Way {
     /// Ready when the end was passed on.
     fn poll<R, W>(
@@ -123,10 +121,7 @@ impl Way {
         R: AsyncRead + ?Sized,
         W: AsyncWrite + ?Sized,
     {
-        for _ in 0..TURN {
-            if self.over {
-                return Poll::Ready(Ok(()));
-            }
+        while !self.over {
             // Also while nothing can be written: a side that is lost meanwhile shows here.
             let read = self.read(cx, from.as_mut(), &count);
             let written = self.write(cx, to.as_mut());
@@ -142,8 +137,7 @@ impl Way {
                 ready!(read)?;
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(Ok(()))
     }
 
     /// Reads until there is no more room, the end has come, or nothing is there.
@@ -152,7 +146,10 @@ impl Way {
         R: AsyncRead + ?Sized,
     {
         while !self.ended && !self.buffer.is_full() {
+            // Of what is at hand already tokio takes no account: the other direction would never have its turn.
+            let turn = ready!(poll_proceed(cx));
             let length = ready!(self.buffer.poll_read(cx, from.as_mut()))?;
+            turn.made_progress();
             count(length as u64);
             self.ended = length == 0;
         }

@@ -14,11 +14,14 @@ const STALE_SOON_MS: i64 = 3 * 24 * 3600 * 1000;
 
 pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut Findings) {
     let settings = &config.snowflake;
+    for warning in &settings.warnings {
+        let (found, remedy) = warning.rsplit_once("; ").unwrap_or((warning, ""));
+        findings.warning("login", found, remedy);
+    }
     let session = match Session::connect(settings).await {
         Ok(session) => session,
         Err(error) => {
-            let remedy = login_remedy(&error);
-            return match remedy {
+            return match login_remedy(&error) {
                 Some(remedy) => findings.problem("login", error.finding(), remedy),
                 None => findings.failure("login", error),
             };
@@ -26,7 +29,10 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
     };
     let info = session.info().clone();
     let role = info.role_name.clone().unwrap_or_else(|| "PUBLIC".to_owned());
-    findings.ok("login", format!("role {role} at {} (Snowflake {})", settings.url, session.server_version()));
+    findings.ok(
+        "login",
+        format!("{}, role {role}, at {} (Snowflake {})", session.who(), settings.url, session.server_version()),
+    );
     let warehouse = check_warehouse(&session, settings, findings).await;
     let state_ok = check_state_schema(&session, config, wake_warehouse && warehouse, findings).await;
     for table in &config.tables {
@@ -36,16 +42,12 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
 }
 
 fn login_remedy(error: &SourceError) -> Option<String> {
-    let remedy = match error {
-        SourceError::Login { code, .. } if code == "390100" => {
-            "check snowflake.user and the secret it is given; the value itself is never shown"
+    error.login_remedy().or_else(|| match error {
+        SourceError::Unreachable { .. } => {
+            Some("check snowflake.account or snowflake.url, name resolution and egress rules".to_owned())
         }
-        SourceError::Login { code, .. } if code.starts_with("3903") => "give a fresh token in snowflake.token",
-        SourceError::Login { .. } => "check snowflake.account, snowflake.role and snowflake.warehouse",
-        SourceError::Unreachable { .. } => "check snowflake.account or snowflake.url, name resolution and egress rules",
-        _ => return None,
-    };
-    Some(remedy.to_owned())
+        _ => None,
+    })
 }
 
 /// True when there is a warehouse to try.

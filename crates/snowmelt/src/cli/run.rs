@@ -33,6 +33,9 @@ impl Run {
                 return ExitCode::Usage;
             }
         };
+        for warning in &config.snowflake.warnings {
+            tracing::warn!("{warning}");
+        }
         let stop = signal::stop_token();
         let status = Status::default();
         let passage = tokio::select! {

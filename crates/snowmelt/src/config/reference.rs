@@ -20,7 +20,8 @@ A publisher reads one TOML file: `snowmelt run --config snowmelt.toml`. A comple
   is a problem with its line, its reason and a remedy, and all of them are reported together. Nothing runs until there are none.
 - **Secrets** do not stand in the file. They are given as `{ env = \"NAME\" }`, an environment variable, or
   `{ file = \"path\" }`, a file whose trailing line ends are ignored. They are never printed.
-- **The environment** is read for secrets only. No other setting can be overridden by it, so that the file alone says what runs.
+- **The environment** is read for secrets, and where the file asks for it: by `snowflake.connection`, and by the
+  authenticator `container_service`. No other setting can be overridden by it, so that the file says what runs.
 - **Paths** that are relative start from the folder of the configuration file.
 - **Sizes** are strings with a unit: `B`, `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024).
 - **Durations** are strings with a unit: `ms`, `s`, `m` or `h`.
@@ -92,6 +93,7 @@ fn takes(kind: &Kind) -> String {
         Kind::Size { .. } => bounded("Size"),
         Kind::Duration { .. } => bounded("Duration"),
         Kind::Secret => "Secret".to_owned(),
+        Kind::Token => "Secret, or `{ command = [\"program\", \"argument\"] }` that prints it".to_owned(),
         Kind::SpentSecret => "Secret that may be empty or gone once it was used".to_owned(),
         Kind::File => "Path of a readable file".to_owned(),
         Kind::Folder => "Path of a folder".to_owned(),

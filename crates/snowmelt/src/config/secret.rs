@@ -8,6 +8,9 @@ use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::quantity::show_duration;
 
 /// A secret and where it came from.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub enum SecretSource {
     Env(String),
     /// `{ file = "path" }`; the path is resolved.
     File(PathBuf),
+    /// A value of this connection in `connections.toml`, or of a variable that stands for it.
+    Connection(String),
     /// Made by this program, as in a demo.
     Given,
 }
@@ -50,6 +55,40 @@ pub enum SecretError {
     /// The program made it, and keeps it nowhere.
     #[error("the secret was made by this program and cannot be read again; report this fault of snowmelt")]
     Forgotten,
+    /// A command that cannot be started, or whose output cannot be read.
+    #[error("the command {program} cannot be run: {reason}; name a program that this user can run")]
+    CommandUnusable {
+        /// The program.
+        program: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// A command that says itself that it failed.
+    #[error("the command {program} failed ({status}): {said}; run it by hand as this user")]
+    CommandFailed {
+        /// The program.
+        program: String,
+        /// Its exit status or signal.
+        status: String,
+        /// The last line of its error output, without long words.
+        said: String,
+    },
+    /// A command that does not end.
+    #[error("the command {program} took longer than {}; run it by hand as this user", show_duration(*limit))]
+    CommandSlow {
+        /// The program.
+        program: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// A command that prints something else.
+    #[error("what the command {program} printed is no token: {reason}; let it print the token and nothing else")]
+    CommandOutput {
+        /// The program.
+        program: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Not UTF-8, or longer than any secret.
     #[error("secret file {0} does not hold a secret: {1}; write nothing but the secret into it")]
     NotASecret(String, &'static str),
@@ -57,12 +96,22 @@ pub enum SecretError {
 
 /// No password or token is near this; a wrong path often leads to something
 /// that is, or that never ends.
-const LONGEST: u64 = 64 * 1024;
+pub(super) const LONGEST: u64 = 64 * 1024;
 
 impl Secret {
     /// A secret that this program made itself.
     pub fn new(value: impl Into<String>) -> Self {
         Self { value: value.into(), source: SecretSource::Given }
+    }
+
+    /// What `path` holds, read only when it is needed.
+    pub(super) fn unread(path: PathBuf) -> Self {
+        Self { value: String::new(), source: SecretSource::File(path) }
+    }
+
+    /// A value of the connection `name`.
+    pub(super) fn of_connection(value: String, name: &str) -> Self {
+        Self { value, source: SecretSource::Connection(name.to_owned()) }
     }
 
     /// The secret in clear, for the one place that sends it.
@@ -80,7 +129,7 @@ impl Secret {
     pub fn reread(&self) -> Result<Self, SecretError> {
         match &self.source {
             SecretSource::File(path) => SecretSource::read_file(path),
-            SecretSource::Env(_) | SecretSource::Given => Ok(self.clone()),
+            SecretSource::Env(_) | SecretSource::Connection(_) | SecretSource::Given => Ok(self.clone()),
         }
     }
 }
@@ -94,7 +143,7 @@ impl SecretSource {
         match self {
             Self::Env(name) => Self::read_env(name, env),
             Self::File(path) => Self::read_file(path),
-            Self::Given => Err(SecretError::Forgotten),
+            Self::Connection(_) | Self::Given => Err(SecretError::Forgotten),
         }
     }
 
@@ -137,6 +186,18 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
         return Err(std::io::Error::other("it is not a regular file"));
     }
     File::open(path)
+}
+
+/// To be read after what the secret is: "the token in file …".
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "in variable {name}"),
+            Self::File(path) => write!(f, "in file {}", path.display()),
+            Self::Connection(name) => write!(f, "of connection {name}"),
+            Self::Given => f.write_str("made by this program"),
+        }
+    }
 }
 
 impl fmt::Debug for Secret {

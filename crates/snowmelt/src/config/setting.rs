@@ -15,6 +15,7 @@ use super::problem::Refusal;
 use super::quantity;
 use super::rule::Rule;
 use super::secret::{SecretSource, open};
+use super::token::{Token, TokenCommand};
 use super::value::Value;
 
 /// One setting of the file.
@@ -76,7 +77,9 @@ pub enum Kind {
     },
     /// `{ env = "NAME" }` or `{ file = "path" }`.
     Secret,
-    /// The same, but read when it is needed, and it may be empty or gone by then: a ticket is spent once.
+    /// A secret, or `{ command = ["program", "argument"] }`, which prints one at each login.
+    Token,
+    /// The same as a secret, but read when it is needed, and it may be empty or gone by then: a ticket is spent once.
     SpentSecret,
     /// The path of a readable file.
     File,
@@ -134,8 +137,13 @@ impl Setting {
                 }
             },
             (Kind::Secret, DeValue::Table(table)) => self.read_secret(table, world),
+            (Kind::Token, DeValue::Table(table)) if table.contains_key("command") => self.read_command(table, world),
+            (Kind::Token, DeValue::Table(table)) => match self.read_secret(table, world)? {
+                Value::Secret(secret) => Ok(Value::Token(Token::Secret(secret))),
+                other => Ok(other),
+            },
             (Kind::SpentSecret, DeValue::Table(table)) => self.secret_source(table, world).map(Value::SecretSource),
-            (Kind::Secret | Kind::SpentSecret, DeValue::String(_)) => Err(vec![Refusal::new(
+            (Kind::Secret | Kind::Token | Kind::SpentSecret, DeValue::String(_)) => Err(vec![Refusal::new(
                 "secrets may not stand in this file",
                 format!("put it into a file or an environment variable and write {}", self.example()),
             )]),
@@ -183,6 +191,32 @@ impl Setting {
         })
     }
 
+    /// The words are not repeated: an argument may be a secret.
+    fn read_command(&self, table: &DeTable<'_>, world: &World<'_>) -> Result<Value, Vec<Refusal>> {
+        let refuse = |reason: &str| {
+            let remedy = format!("write it like {} = {{ command = [\"program\", \"argument\"] }}", self.key());
+            Err(vec![Refusal::new(reason, remedy)])
+        };
+        if table.len() > 1 {
+            return refuse("has something beside command");
+        }
+        let Some(DeValue::Array(items)) = table.get("command").map(|value| value.get_ref()) else {
+            return refuse("has a command that is not an array of strings");
+        };
+        let words: Option<Vec<String>> = items
+            .iter()
+            .map(|item| match item.get_ref() {
+                DeValue::String(word) => Some(word.to_string()),
+                _ => None,
+            })
+            .collect();
+        let command = words.filter(|words| words.first().is_some_and(|program| !program.is_empty()));
+        match command.and_then(|words| TokenCommand::new(&words, &world.folder)) {
+            Some(command) => Ok(Value::Token(Token::Command(command))),
+            None => refuse("has a command that is not a program and its arguments"),
+        }
+    }
+
     fn secret_source(&self, table: &DeTable<'_>, world: &World<'_>) -> Result<SecretSource, Vec<Refusal>> {
         let mut refusals = Vec::new();
         let mut found = None;
@@ -199,7 +233,10 @@ impl Setting {
                 ("env" | "file", _) => {
                     refusals.push(self.refusal(format!("{key} is not a string with a name in it")));
                 }
-                _ => refusals.push(self.refusal(format!("{key} is not known here, only env or file"))),
+                _ => {
+                    let known = if matches!(self.kind, Kind::Token) { "env, file or command" } else { "env or file" };
+                    refusals.push(self.refusal(format!("{key} is not known here, only {known}")));
+                }
             }
         }
         if table.contains_key("env") && table.contains_key("file") {
@@ -264,7 +301,7 @@ impl Kind {
             Self::Integer { .. } => "an integer",
             Self::Size { .. } => "a size in a string",
             Self::Duration { .. } => "a duration in a string",
-            Self::Secret | Self::SpentSecret => "a table that says where the secret is",
+            Self::Secret | Self::Token | Self::SpentSecret => "a table that says where the secret is",
             Self::File | Self::Folder => "a string with a path",
             Self::List(_) => "an array of strings",
             Self::Map(_) => "a table of strings",

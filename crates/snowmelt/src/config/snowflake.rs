@@ -1,23 +1,28 @@
 //! `[snowflake]`: where the account is, how to log in, and what a session sets.
 //!
-//! Promises: what an authenticator needs is there and what it would ignore is
-//! refused; the URL is `https` unless it stays on this machine. Leaves logging
-//! in, and reading a token file again, to the session.
+//! Promises: what an authenticator needs is there and what it would ignore is refused; the URL is `https` unless it stays
+//! on this machine. What the file leaves out comes from its `connection`, and in a container service from the variables
+//! that Snowflake sets there. Leaves logging in, and reading a token again, to the session.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::choice::{Choice, choice};
+use super::choice::choice;
+use super::connection::Connection;
+use super::credentials::{self, Credentials};
 use super::name::SchemaName;
+use super::problem::Refusal;
 use super::reading::Section;
-use super::secret::Secret;
+use super::rule;
 
 choice! {
     /// How a session proves who it is.
     Authenticator {
         Password = "password", "`user` and `password`";
-        Oauth = "oauth", "an OAuth access token, or a container service's token file, in `token`";
+        KeyPair = "key_pair", "`user` and `private_key`, whose public half the user has in Snowflake";
+        Oauth = "oauth", "an OAuth access token in `token`";
         ProgrammaticAccessToken = "programmatic_access_token", "a programmatic access token in `token`";
+        ContainerService = "container_service", "in a container service of Snowflake (SPCS): the token that it finds in `/snowflake/session/token`, with no user";
     }
 }
 
@@ -32,21 +37,16 @@ choice! {
 /// `[snowflake]`.
 #[derive(Debug, Clone)]
 pub struct Snowflake {
-    /// Account identifier, `organisation-account` or a locator. Required.
+    /// Account identifier, `organisation-account` or a locator.
     pub account: String,
-    /// Base URL without a trailing slash; default
-    /// `https://<account>.snowflakecomputing.com`.
+    /// Base URL without a trailing slash.
     pub url: String,
-    /// Login name; `None` with a container service's token.
-    pub user: Option<String>,
-    /// Default `password`.
-    pub authenticator: Authenticator,
-    /// There if and only if `authenticator` is `password`.
-    pub password: Option<Secret>,
-    /// There if and only if `authenticator` is one of the tokens. Call
-    /// [`Secret::reread`] at each login: token files change under a running
-    /// service.
-    pub token: Option<Secret>,
+    /// How to log in.
+    pub credentials: Credentials,
+    /// The connection that what the file leaves out is taken from.
+    pub connection: Option<String>,
+    /// What somebody should know before a login, with its remedy.
+    pub warnings: Vec<String>,
     /// Role of the session; default: the user's default role.
     pub role: Option<String>,
     /// Warehouse of the session; default: the user's default warehouse.
@@ -67,22 +67,41 @@ pub struct Snowflake {
     pub session_parameters: BTreeMap<String, String>,
 }
 
+/// What the section is read with.
+pub(super) struct Sources<'a> {
+    pub(super) section: &'a Section<'a>,
+    pub(super) connection: Option<Connection>,
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+}
+
 impl Snowflake {
-    pub(super) fn build(section: &Section<'_>, name: Option<&str>) -> Option<Self> {
-        check_credentials(section);
-        let account: Option<String> = section.get("account");
-        let url = section.get::<Option<String>>("url");
+    pub(super) fn build(
+        section: &Section<'_>,
+        name: Option<&str>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
         let query_tag = section.get::<Option<String>>("query_tag");
-        let account = account?;
+        // Without its connection nobody can tell what is missing.
+        let connection = match section.get::<Option<String>>("connection")? {
+            Some(name) => Some(refused(section, "connection", Connection::find(&name, env))?),
+            None => None,
+        };
+        let mut warnings: Vec<String> = connection.iter().filter_map(|connection| connection.warning.clone()).collect();
+        let sources = Sources { section, connection, env };
+        let authenticator = sources.authenticator()?;
+        let credentials = credentials::build(&sources, authenticator);
+        let account = sources.account(authenticator);
+        let url = sources.url(authenticator, account.as_deref(), &mut warnings);
+        let role = sources.text("role", |connection| connection.get("role"));
+        let warehouse = sources.text("warehouse", |connection| connection.get("warehouse"));
         Some(Self {
-            url: url?.unwrap_or_else(|| default_url(&account)),
-            account,
-            user: section.get("user")?,
-            authenticator: section.get("authenticator")?,
-            password: section.get("password")?,
-            token: section.get("token")?,
-            role: section.get("role")?,
-            warehouse: section.get("warehouse")?,
+            account: account?,
+            url: url?,
+            credentials: credentials?,
+            connection: sources.connection.map(|connection| connection.name),
+            warnings,
+            role: role?,
+            warehouse: warehouse?,
             state_schema: section.get("state_schema")?,
             client_id: section.get("client_id")?,
             client_version: section.get("client_version")?,
@@ -94,40 +113,87 @@ impl Snowflake {
     }
 }
 
-/// Host names may not hold underscores, and Snowflake answers to the account
-/// with hyphens in their place.
-fn default_url(account: &str) -> String {
-    let host = account.to_ascii_lowercase().replace('_', "-");
-    format!("https://{host}.snowflakecomputing.com")
+impl Sources<'_> {
+    /// The file's value, else the connection's; `None` if the file's was refused.
+    pub(super) fn text(&self, key: &str, of: impl FnOnce(&Connection) -> Option<&str>) -> Option<Option<String>> {
+        let own = self.section.get::<Option<String>>(key)?;
+        Some(own.or_else(|| self.connection.as_ref().and_then(of).map(str::to_owned)))
+    }
+
+    fn authenticator(&self) -> Option<Authenticator> {
+        match (self.section.get::<Option<Authenticator>>("authenticator")?, &self.connection) {
+            (Some(own), _) => Some(own),
+            (None, Some(connection)) => refused(self.section, "connection", connection.authenticator()),
+            (None, None) => Some(Authenticator::Password),
+        }
+    }
+
+    fn account(&self, authenticator: Authenticator) -> Option<String> {
+        if let Some(own) = self.section.get::<Option<String>>("account")? {
+            return Some(own);
+        }
+        let service = || (self.env)("SNOWFLAKE_ACCOUNT").filter(|_| authenticator == Authenticator::ContainerService);
+        if let Some(account) = self.connection.as_ref().and_then(Connection::account).or_else(service) {
+            return refused(self.section, "account", rule::ACCOUNT.apply(&account));
+        }
+        let remedy = match (&self.connection, authenticator) {
+            (Some(connection), _) => format!("add it to the connection \"{}\", or here", connection.name),
+            (None, Authenticator::ContainerService) => {
+                "set it, or run where SNOWFLAKE_ACCOUNT is set: in a container service".to_owned()
+            }
+            (None, _) => "add account = \"myorg-myaccount\"".to_owned(),
+        };
+        self.section.refuse("account", "is missing".to_owned(), remedy);
+        None
+    }
+
+    fn url(&self, authenticator: Authenticator, account: Option<&str>, warnings: &mut Vec<String>) -> Option<String> {
+        let own = self.section.get::<Option<String>>("url")?;
+        let service = (self.env)("SNOWFLAKE_HOST")
+            .filter(|host| authenticator == Authenticator::ContainerService && !host.is_empty());
+        if let (Some(own), Some(host)) = (&own, &service)
+            && own.strip_prefix("https://").is_none_or(|own| !own.eq_ignore_ascii_case(host))
+        {
+            warnings.push(format!(
+                "snowflake.url is {own} and SNOWFLAKE_HOST is {host}, where alone the token of a container service is valid; remove url"
+            ));
+        }
+        if own.is_some() {
+            return own;
+        }
+        let given = self.connection.as_ref().and_then(|connection| connection.url(account.unwrap_or_default()));
+        if let Some(url) = given.or_else(|| service.map(|host| format!("https://{host}"))) {
+            return refused(self.section, "url", rule::BASE_URL.apply(&url));
+        }
+        if authenticator == Authenticator::ContainerService {
+            self.section.refuse(
+                "url",
+                "is missing, and SNOWFLAKE_HOST, which a container service has, is not set".to_owned(),
+                "set url, or run in a container service".to_owned(),
+            );
+            return None;
+        }
+        account.map(|account| format!("https://{}", default_host(account)))
+    }
+
+    /// Where the authenticator was chosen, for whoever wonders.
+    pub(super) fn chosen(&self) -> String {
+        match &self.connection {
+            Some(connection) if !self.section.given("authenticator") => {
+                format!(" (chosen by connection \"{}\")", connection.name)
+            }
+            _ => String::new(),
+        }
+    }
 }
 
-/// A credential that the authenticator would ignore is refused: it is either a
-/// forgotten secret or a login other than the one meant.
-fn check_credentials(section: &Section<'_>) {
-    let Some(authenticator) = section.get::<Authenticator>("authenticator") else {
-        return;
-    };
-    let (needed, unused): (&[&str], &[&str]) = match authenticator {
-        Authenticator::Password => (&["user", "password"], &["token"]),
-        Authenticator::Oauth | Authenticator::ProgrammaticAccessToken => (&["token"], &["password"]),
-    };
-    let word = authenticator.as_str();
-    for key in needed {
-        if !section.given(key) {
-            section.refuse(
-                key,
-                format!("is missing, and authenticator \"{word}\" needs it"),
-                format!("set {key}, or choose another authenticator"),
-            );
-        }
-    }
-    for key in unused {
-        if section.given(key) {
-            section.refuse(
-                key,
-                format!("is not used by authenticator \"{word}\""),
-                format!("remove {key}, or choose the authenticator that uses it"),
-            );
-        }
-    }
+/// The value, or the refusal reported at `key`.
+pub(super) fn refused<T>(section: &Section<'_>, key: &str, result: Result<T, Refusal>) -> Option<T> {
+    result.map_err(|refusal| section.refuse(key, refusal.reason, refusal.remedy)).ok()
+}
+
+/// Host names may not hold underscores, and Snowflake answers to the account
+/// with hyphens in their place.
+pub(super) fn default_host(account: &str) -> String {
+    format!("{}.snowflakecomputing.com", account.to_ascii_lowercase().replace('_', "-"))
 }

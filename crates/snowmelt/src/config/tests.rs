@@ -22,8 +22,31 @@ fn env(name: &str) -> Option<String> {
         "SNOWMELT_PASSWORD" => Some(PASSWORD.to_owned()),
         "SNOWMELT_NODE_KEY" => Some("a key".to_owned()),
         "KAFKA_PASSWORD" => Some(format!("{PASSWORD}-2")),
+        "SNOWMELT_PASSPHRASE" => Some("opensesame".to_owned()),
         "EMPTY" => Some(String::new()),
         _ => None,
+    }
+}
+
+/// A machine with a `connections.toml` that only its user can read, whatever the checkout's modes are.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("connections.toml");
+        std::fs::copy(crate_path("tests/config/connections.toml"), &file).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        Self(folder)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        match name {
+            "SNOWFLAKE_HOME" => Some(self.0.path().to_str().unwrap().to_owned()),
+            "SNOWFLAKE_CONNECTIONS_SHARED_ROLE" => Some("FROM_VARIABLE".to_owned()),
+            _ => env(name),
+        }
     }
 }
 
@@ -34,11 +57,13 @@ fn crate_path(path: &str) -> PathBuf {
 /// The file's configuration or problems, without the place of this checkout.
 fn read(path: &Path) -> (Result<Config, Problems>, String) {
     let text = std::fs::read_to_string(path).unwrap();
-    let result = Config::parse(&text, path.to_str().unwrap(), &env);
+    let home = Home::new();
+    let result = Config::parse(&text, path.to_str().unwrap(), &|name| home.env(name));
     let shown = match &result {
         Ok(config) => format!("{config:#?}\n"),
         Err(problems) => format!("{problems}\n"),
     };
+    let shown = shown.replace(&format!("{}/", home.0.path().display()), "HOME/");
     (result, shown.replace(&format!("{}/", path.parent().unwrap().display()), ""))
 }
 
@@ -91,6 +116,31 @@ fn the_example_of_the_documents_parses() {
     assert!(result.is_ok(), "{shown}");
 }
 
+/// Every `[snowflake]` of the page about logging in, with the rest of a configuration around it.
+#[test]
+fn the_examples_of_logging_in_parse() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(crate_path("tests/keys/aes256.p8"), folder.path().join("rsa_key.p8")).unwrap();
+    std::fs::write(folder.path().join("snowflake-token"), "content").unwrap();
+    let home = Home::new();
+    let env = |name: &str| match name {
+        "SNOWFLAKE_HOST" | "SNOWFLAKE_ACCOUNT" => Some("xy12345".to_owned()),
+        _ => home.env(name),
+    };
+    let page = std::fs::read_to_string(crate_path("../../docs/authentication.md")).unwrap();
+    let mut ways = BTreeSet::new();
+    for block in page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()) {
+        let rest = "[kafka]\nbootstrap_servers = [\"k:1\"]\n[[tables]]\nname = \"A.B.C\"\n";
+        let text = format!("name = \"x\"\n{block}state_schema = \"S.T\"\n{rest}");
+        match Config::parse(&text, folder.path().join("x.toml").to_str().unwrap(), &env) {
+            Ok(config) => ways.insert(config.snowflake.credentials.authenticator().as_str()),
+            Err(problems) => panic!("{block}{problems}"),
+        };
+    }
+    let all: BTreeSet<&str> = Authenticator::WORDS.iter().map(|(word, _)| *word).collect();
+    assert_eq!(ways, all, "each way has its example");
+}
+
 #[test]
 fn the_reference_is_the_committed_page() {
     compare(&crate_path("../../docs/configuration.md"), &reference());
@@ -101,8 +151,10 @@ fn the_reference_is_the_committed_page() {
 #[test]
 fn every_setting_reaches_the_configuration() {
     let mut reached = BTreeSet::new();
-    for file in ["tests/config/valid/full.toml", "tests/config/valid/tokens.toml", "tests/config/valid/tunnel.toml"] {
-        let path = crate_path(file);
+    let home = Home::new();
+    let env = |name: &str| home.env(name);
+    for file in ["full", "tokens", "tunnel", "key-pair", "connection"] {
+        let path = crate_path(&format!("tests/config/valid/{file}.toml"));
         let origin = path.to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let whole = format!("{:?}", Config::parse(&text, origin, &env).unwrap());
@@ -126,7 +178,8 @@ fn every_setting_reaches_the_configuration() {
 #[test]
 fn every_default_and_every_example_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token", "passphrase"] {
+    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token", "passphrase", "rsa_key.p8"]
+    {
         std::fs::write(folder.path().join(name), "content\n").unwrap();
     }
     let world = World { folder: folder.path().to_owned(), env: &env };
@@ -151,7 +204,8 @@ fn what_is_left_out_has_its_default() {
     let (config, _) = read(&crate_path("tests/config/valid/minimal.toml"));
     let config = config.unwrap();
     assert_eq!(config.snowflake.url, "https://my-org-account1.snowflakecomputing.com");
-    assert_eq!(config.snowflake.password.as_ref().map(Secret::expose), Some(PASSWORD));
+    let Credentials::Password { user, password } = &config.snowflake.credentials else { panic!("no password") };
+    assert_eq!((user.as_str(), password.expose()), ("snowmelt", PASSWORD));
     assert_eq!(config.snowflake.query_tag, "snowmelt/shop");
     assert_eq!(config.snowflake.request_timeout, Duration::from_secs(120));
     assert_eq!(config.kafka.client_id, "snowmelt-shop");
@@ -166,8 +220,8 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.tables[0].snapshot, Snapshot::Initial);
 }
 
-#[test]
-fn a_token_file_is_found_beside_the_configuration_and_read_again() {
+#[tokio::test]
+async fn a_token_file_is_found_beside_the_configuration_and_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snowmelt.toml");
     let minimal = std::fs::read_to_string(crate_path("tests/config/valid/minimal.toml")).unwrap();
@@ -177,11 +231,12 @@ fn a_token_file_is_found_beside_the_configuration_and_read_again() {
     assert_ne!(text, minimal);
     std::fs::write(&path, text).unwrap();
     std::fs::write(folder.path().join("token"), "one\n").unwrap();
-    let token = Config::load(&path).unwrap().snowflake.token.unwrap();
-    assert_eq!(token.expose(), "one");
-    assert_eq!(token.source(), &SecretSource::File(folder.path().join("token")));
+    let credentials = Config::load(&path).unwrap().snowflake.credentials;
+    let Credentials::Oauth { user: None, token } = credentials else { panic!("not by token: {credentials:?}") };
+    assert_eq!(token.read().await.unwrap().expose(), "one");
+    assert_eq!(token.origin(), format!("in file {}", folder.path().join("token").display()));
     std::fs::write(folder.path().join("token"), "two\n").unwrap();
-    assert_eq!(token.reread().unwrap().expose(), "two");
+    assert_eq!(token.read().await.unwrap().expose(), "two");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tunnel::attribute::{Policy, RelayName};
 
 use super::name::{ObjectName, SchemaName};
 use super::secret::{Secret, SecretSource};
+use super::token::Token;
 use super::topics::TopicTemplate;
 use super::tunnel::PortRange;
 
@@ -29,6 +30,7 @@ pub(crate) enum Value {
     Duration(Duration),
     Secret(Secret),
     SecretSource(SecretSource),
+    Token(Token),
     /// Of a file or a folder.
     File(PathBuf),
     List(Vec<String>),
@@ -91,6 +93,7 @@ from_value! {
     i16: Value::Integer(number) => (*number).try_into().ok();
     Duration: Value::Duration(duration) => Some(*duration);
     Secret: Value::Secret(secret) => Some(secret.clone());
+    Token: Value::Token(token) => Some(token.clone());
     SecretSource: Value::SecretSource(source) => Some(source.clone());
     PathBuf: Value::File(path) => Some(path.clone());
     Vec<String>: Value::List(list) => Some(list.clone());

@@ -3,6 +3,8 @@
 //! [`SourceError::next`] is the one place that decides whether a failure passes by itself (start again from the
 //! checkpoint) or waits for a person. Messages name the thing, the reason and the remedy, and never a secret.
 
+mod remedy;
+
 use crate::error::Next;
 use crate::source::value::ValueError;
 
@@ -22,7 +24,7 @@ pub enum SourceError {
     /// Snowflake refused a statement.
     #[error(
         "snowflake refused {what}: {message} (error {code}, SQL state {sql_state}, query {query_id}){}",
-        Remedy(code)
+        remedy::OfStatement(code)
     )]
     Refused {
         /// The statement, in words.
@@ -37,16 +39,21 @@ pub enum SourceError {
         query_id: String,
     },
     /// Login was refused.
-    #[error("snowflake refused the login of {who} at {url}: {message} (error {code})")]
+    #[error(
+        "snowflake refused the login of {who} at {url}: {message} (error {code}); {}",
+        remedy::of_login(code, message)
+    )]
     Login {
         /// Base URL of the account.
         url: String,
-        /// The user, or the authenticator where there is no user.
+        /// The user, where there is one, and how it logs in.
         who: String,
         /// Error code, for example `390100`.
         code: String,
         /// The server's own message.
         message: String,
+        /// Whether the next login may come with another token.
+        may_change: bool,
     },
     /// The session is over (390111, 390114, 390195, 390303, 390318): only a new login helps.
     #[error("the snowflake session ended (error {code}): {message}")]
@@ -83,6 +90,16 @@ pub enum SourceError {
         /// Which secret.
         what: String,
         /// Why.
+        reason: String,
+        /// Whether it may be there at the next try.
+        passing: bool,
+    },
+    /// The private key cannot be used.
+    #[error("the private key {origin} {reason}")]
+    PrivateKey {
+        /// Where it is.
+        origin: String,
+        /// Why, and what to do.
         reason: String,
     },
     /// The captured table is not there, or the role may not see it.
@@ -188,32 +205,30 @@ pub enum SourceError {
 
 /// Codes that say the session, not the statement, is at fault (facts: Snowflake driver sources).
 const SESSION_OVER: [&str; 7] = ["390103", "390104", "390111", "390114", "390195", "390303", "390318"];
+/// Logins refused for the token: invalid, expired (OAuth), invalid (programmatic access token).
+const TOKEN_REFUSED: [&str; 3] = ["390303", "390318", "394400"];
 /// Statement failures that pass by themselves: cancelled, lock waiters, throttled, internal, running elsewhere.
 const PASSING: [&str; 6] = ["000604", "000625", "000603", "390505", "000612", "000630"];
-
-/// What a person can do about a refusal, where the code alone tells.
-struct Remedy<'a>(&'a str);
-
-impl std::fmt::Display for Remedy<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
-            "000606" => "; set snowflake.warehouse and grant the role USAGE on it",
-            "003001" => "; `snowmelt check` names the missing grant",
-            "002003" => "; create the object or grant the role access to it, `snowmelt check` tells which",
-            "000604" => "; it was cancelled or ran into STATEMENT_TIMEOUT_IN_SECONDS",
-            _ => return Ok(()),
-        })
-    }
-}
 
 impl SourceError {
     /// The error without its remedy, for whoever has a better one.
     #[must_use]
     pub fn finding(&self) -> String {
         let text = self.to_string();
+        let remedy = match self {
+            Self::Refused { code, .. } => remedy::OfStatement(code).to_string(),
+            Self::Login { code, message, .. } => format!("; {}", remedy::of_login(code, message)),
+            _ => return text,
+        };
+        text.strip_suffix(&remedy).unwrap_or(&text).to_owned()
+    }
+
+    /// What to do about a login that was refused.
+    #[must_use]
+    pub fn login_remedy(&self) -> Option<String> {
         match self {
-            Self::Refused { code, .. } => text.strip_suffix(&Remedy(code).to_string()).unwrap_or(&text).to_owned(),
-            _ => text,
+            Self::Login { code, message, .. } => Some(remedy::of_login(code, message)),
+            _ => None,
         }
     }
 
@@ -231,13 +246,17 @@ impl SourceError {
                 Next::Restart
             }
             Self::Refused { code, .. } if PASSING.contains(&code.as_str()) => Next::Restart,
-            // Throttled; or a token that its file will replace within minutes (390303, 390318).
-            Self::Login { code, .. } if matches!(code.as_str(), "390505" | "390303" | "390318") => Next::Restart,
+            // Throttled, or the session token of a login that raced with its end.
+            Self::Login { code, .. } if matches!(code.as_str(), "390505" | "390111" | "390114") => Next::Restart,
+            // Whoever writes the token file, or the command, may have another token for the next login.
+            Self::Login { code, may_change: true, .. } if TOKEN_REFUSED.contains(&code.as_str()) => Next::Restart,
+            Self::Secret { passing: true, .. } => Next::Restart,
             Self::Superseded { .. } => Next::Yield,
             Self::Refused { .. }
             | Self::Login { .. }
             | Self::Value(_)
             | Self::Secret { .. }
+            | Self::PrivateKey { .. }
             | Self::TableMissing { .. }
             | Self::StreamMissing { .. }
             | Self::StreamStale { .. }

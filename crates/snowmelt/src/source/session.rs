@@ -9,9 +9,15 @@
 //! A statement is never sent under a second request id by this module: whether it ran is for the caller to find out.
 //! Dropping an unfinished query asks Snowflake to abort it. Rows received must equal the rows announced.
 
+mod abort;
 mod chunk;
 mod http;
+mod jwt;
 mod login;
+// Two attributes, because Clippy knows a test by the first one.
+#[cfg(test)]
+#[cfg(feature = "demo")]
+mod tests;
 mod wire;
 
 use std::sync::Arc;
@@ -23,12 +29,13 @@ use reqwest::Client;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, RwLock};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 pub use chunk::{RowChunk, RowStream, Table, TableRow};
 pub use wire::SessionInfo;
 
+use self::abort::AbortOnDrop;
 use self::http::{ATTEMPTS, Answer, Attempt};
 use self::wire::{
     Envelope, FailureData, InProgressData, QueryContext, QueryData, QueryRequest, RenewData, RenewRequest,
@@ -36,6 +43,9 @@ use self::wire::{
 use super::error::SourceError;
 use super::value::{Column, parse_columns};
 use crate::config::Snowflake;
+
+/// Longest wait for each of the last words of a session.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 struct Tokens {
     session: String,
@@ -52,7 +62,10 @@ pub struct Session {
     sequence: AtomicU64,
     query_context: Mutex<QueryContext>,
     info: SessionInfo,
+    who: String,
     server_version: String,
+    /// Requests to abort statements whose callers went away.
+    aborts: TaskTracker,
     heartbeat: std::sync::OnceLock<AbortOnDropHandle<()>>,
 }
 
@@ -89,7 +102,7 @@ impl Session {
             .user_agent(concat!("snowmelt/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| SourceError::Protocol { what: "the HTTP client".into(), reason: error.to_string() })?;
-        let login = login::login(&http, account).await?;
+        let (login, who) = login::login(&http, account).await?;
         let session = Arc::new(Self {
             http,
             account: account.clone(),
@@ -98,10 +111,12 @@ impl Session {
             sequence: AtomicU64::new(0),
             query_context: Mutex::new(QueryContext::default()),
             info: login.session_info,
+            who,
+            aborts: TaskTracker::new(),
             server_version: login.server_version.unwrap_or_default(),
             heartbeat: std::sync::OnceLock::new(),
         });
-        let every = Duration::from_secs((login.master_validity_in_seconds / 16).clamp(30, 3600));
+        let every = Duration::from_secs((login.master_validity_in_seconds / 16).clamp(1, 3600));
         let weak = Arc::downgrade(&session);
         let beat = tokio::spawn(async move {
             loop {
@@ -118,6 +133,12 @@ impl Session {
     #[must_use]
     pub fn info(&self) -> &SessionInfo {
         &self.info
+    }
+
+    /// Who is logged in and how, in words: "SNOWMELT by key pair SHA256:…".
+    #[must_use]
+    pub fn who(&self) -> &str {
+        &self.who
     }
 
     /// The server's version as the login told it.
@@ -170,8 +191,13 @@ impl Session {
         Ok(ResultSet { session: Arc::clone(self), columns, data })
     }
 
-    /// Ends the session on the server. Best effort: an unclosed session ends by itself after its idle time.
+    /// Ends the session on the server, after the statements that nobody waits for any more were aborted. Best effort: an
+    /// unclosed session ends by itself after its idle time.
     pub async fn close(&self) {
+        self.aborts.close();
+        if tokio::time::timeout(GOODBYE, self.aborts.wait()).await.is_err() {
+            tracing::debug!("a statement was not aborted within 3 s");
+        }
         let token = self.tokens.read().await.session.clone();
         let request = self
             .http
@@ -179,7 +205,7 @@ impl Session {
             .header("Authorization", format!("Snowflake Token=\"{token}\""))
             .header("Accept", "application/snowflake")
             .json_body(&serde_json::json!({}));
-        if tokio::time::timeout(Duration::from_secs(3), request.send()).await.is_err() {
+        if tokio::time::timeout(GOODBYE, request.send()).await.is_err() {
             tracing::debug!("the session was not closed within 3 s");
         }
     }
@@ -220,10 +246,10 @@ impl Session {
             describe_only: sending.describe_only,
             query_context: self.query_context.lock().await.clone(),
         };
-        let mut unfinished = AbortOnDrop { session: Some(Arc::clone(self)), request_id };
+        let unfinished = AbortOnDrop::new(self, request_id);
         tracing::trace!(what, sql, "statement");
         let outcome = self.run_to_its_end(what, request_id, started, &request, sending.attempts).await;
-        unfinished.session = None;
+        unfinished.finished();
         let data = outcome?;
         if let Some(context) = &data.query_context {
             *self.query_context.lock().await = context.clone();
@@ -248,9 +274,9 @@ impl Session {
                         Some(path) => self.http.get(format!("{}{path}", self.account.url)),
                         None => self.http.post(self.query_url(request_id, started, attempt)).json_body(request),
                     };
-                    builder
+                    Ok(builder
                         .header("Authorization", format!("Snowflake Token=\"{token}\""))
-                        .header("Accept", "application/snowflake")
+                        .header("Accept", "application/snowflake"))
                 })
                 .await?;
             let Answer::Body(body) = answer else {
@@ -292,10 +318,11 @@ impl Session {
         loop {
             let token = self.tokens.read().await.session.clone();
             let answer = http::send(&self.account.url, what, ATTEMPTS, |_| {
-                self.http
+                Ok(self
+                    .http
                     .get(format!("{}/queries/{query_id}/result?requestId={}", self.account.url, Uuid::new_v4()))
                     .header("Authorization", format!("Snowflake Token=\"{token}\""))
-                    .header("Accept", "application/snowflake")
+                    .header("Accept", "application/snowflake"))
             })
             .await?;
             let Answer::Body(body) = answer else {
@@ -326,11 +353,12 @@ impl Session {
         let what = "the renewal of the session token";
         let body = RenewRequest { old_session_token: &session, request_type: "RENEW" };
         let answer = http::send(&self.account.url, what, ATTEMPTS, |_| {
-            self.http
+            Ok(self
+                .http
                 .post(format!("{}/session/token-request?requestId={}", self.account.url, Uuid::new_v4()))
                 .header("Authorization", format!("Snowflake Token=\"{master}\""))
                 .header("Accept", "application/snowflake")
-                .json_body(&body)
+                .json_body(&body))
         })
         .await?;
         let Answer::Body(body) = answer else {
@@ -368,28 +396,6 @@ impl ResultSet {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.data.total
-    }
-}
-
-/// Asks Snowflake to abort a statement whose caller went away.
-struct AbortOnDrop {
-    session: Option<Arc<Session>>,
-    request_id: Uuid,
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
-        let request_id = self.request_id;
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            let url = format!("{}/queries/v1/abort-request?requestId={}", session.account.url, Uuid::new_v4());
-            let token = session.tokens.read().await.session.clone();
-            let body = serde_json::json!({ "requestId": request_id.to_string() });
-            if let Err(error) = session.post_once(&url, &token, &body).await {
-                tracing::debug!(%error, "an abandoned statement could not be aborted");
-            }
-        });
     }
 }
 

@@ -13,14 +13,14 @@ use crate::tables::{self, STATE};
 use crate::world::{CHECKPOINTS, PASSWORD, Settings, World};
 
 /// The exit code, and the findings by subject.
-struct Checked {
+pub(crate) struct Checked {
     code: Option<i32>,
     findings: BTreeMap<String, Vec<(String, String)>>,
 }
 
 impl Checked {
     /// Demands a finding of this level that contains all the texts, in what was found or in its remedy.
-    fn says(&self, level: &str, subject: &str, texts: &[&str]) {
+    pub(crate) fn says(&self, level: &str, subject: &str, texts: &[&str]) {
         let about = self.findings.get(subject).unwrap_or_else(|| panic!("nothing on {subject}: {:#?}", self.findings));
         let fits = |(found, text): &(String, String)| found == level && texts.iter().all(|part| text.contains(part));
         assert!(about.iter().any(fits), "{subject}: no {level} that says {texts:?}: {about:#?}");
@@ -33,10 +33,15 @@ impl Checked {
 }
 
 async fn check(world: &World, settings: &Settings, more: &[&str]) -> Checked {
+    check_with(world, settings, more, &[]).await
+}
+
+/// The same with these variables.
+pub(crate) async fn check_with(world: &World, settings: &Settings, more: &[&str], env: &[(&str, &str)]) -> Checked {
     let config = world.path("check.toml");
     settings.write(&config);
     let mut command = Command::new(env!("CARGO_BIN_EXE_snowmelt"));
-    command.args(["--log", "error", "check", "--json", "--config"]).arg(config).args(more);
+    command.args(["--log", "error", "check", "--json", "--config"]).arg(config).args(more).envs(env.iter().copied());
     let output = command.stdin(Stdio::null()).output().await.expect("the program runs");
     let text = String::from_utf8(output.stdout).expect("text");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -139,6 +144,6 @@ async fn both_sides_are_looked_at_when_neither_lets_anybody_in() {
         .set("kafka.bootstrap_servers", "[\"127.0.0.1:9\"]");
     let checked = check(&world, &settings, &[]).await;
     assert_eq!(checked.code, Some(1));
-    checked.says("problem", "login", &["390100", "snowflake.user"]);
+    checked.says("problem", "login", &["PUBLISHER by password", "390100", "snowflake.user"]);
     checked.says("problem", "kafka", &["127.0.0.1:9", "kafka.bootstrap_servers"]);
 }

@@ -37,6 +37,8 @@ mod kills;
 #[cfg(test)]
 mod late;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod nothing;
 #[cfg(test)]
 mod shapes;

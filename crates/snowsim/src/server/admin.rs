@@ -1,4 +1,4 @@
-//! The simulator's own surface, for tests and other processes: faults, the clock, the counts.
+//! The simulator's own surface, for tests and other processes: faults, tokens, the clock, the counts.
 //! It answers plain JSON, not the driver protocol's envelope, and is itself never struck by faults.
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Service, reply};
+use crate::access::TokenGrant;
 use crate::fault::Rule;
 use crate::stats::Stats;
 
@@ -74,6 +75,22 @@ pub(super) async fn remove_fault(State(service): State<Arc<Service>>, Path(id): 
         return reply::envelope(&json!({}));
     }
     (StatusCode::NOT_FOUND, json!({ "error": format!("there is no fault {id}") }).to_string()).into_response()
+}
+
+/// `POST /simulator/tokens`: issues an access token.
+pub(super) async fn issue_token(State(service): State<Arc<Service>>, body: Bytes) -> Response {
+    match serde_json::from_slice::<TokenGrant>(&body) {
+        Ok(grant) => reply::envelope(&json!({ "token": service.access.issue(grant) })),
+        Err(error) => wrong(&format!("no token to issue: {error}")),
+    }
+}
+
+/// `DELETE /simulator/tokens/{token}`: takes one back.
+pub(super) async fn revoke_token(State(service): State<Arc<Service>>, Path(token): Path<String>) -> Response {
+    if service.access.revoke(&token) {
+        return reply::envelope(&json!({}));
+    }
+    (StatusCode::NOT_FOUND, json!({ "error": "there is no such token" }).to_string()).into_response()
 }
 
 /// `GET /simulator/clock`

@@ -1,6 +1,7 @@
 //! Coming and going: login, renewal, heartbeat, the end of a session.
 //!
-//! Passwords are checked only if users are known; a fresh simulator lets anybody in, as a playground should.
+//! Passwords and tokens are checked only if some are known; a fresh simulator lets anybody in, as a playground should.
+//! A key pair is always checked.
 //! The login reply is complete, since some clients refuse one without master token and session id.
 
 use std::collections::BTreeMap;
@@ -12,10 +13,12 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::key_pair::{self, Asked};
 use super::reply::{self, Refusal};
 use super::request::{self, Parameters};
 use super::sessions::Tokens;
 use super::{Read, Service, parameters};
+use crate::access::{Bearer, TokenRefusal};
 use crate::engine::Login;
 use crate::error::SqlError;
 use crate::stats::count;
@@ -31,8 +34,8 @@ pub(super) async fn login(
         retire(&service, connection);
     }
     let data = body.get("data").unwrap_or(&Value::Null);
-    let user = match admit(&service, data) {
-        Ok(user) => user,
+    let Bearer { user, role } = match admit(&service, data) {
+        Ok(bearer) => bearer,
         Err(refusal) => {
             count(&service.counts.refused_logins);
             return refusal.into_response();
@@ -47,7 +50,7 @@ pub(super) async fn login(
         .unwrap_or_default();
     let opened = service.engine.session(Login {
         user: user.clone(),
-        role: named("roleName"),
+        role: named("roleName").or(role),
         database: named("databaseName"),
         schema: named("schemaName"),
         warehouse: named("warehouse"),
@@ -94,24 +97,50 @@ pub(super) async fn login(
 }
 
 /// Decides whether these credentials open the door, and as whom.
-fn admit(service: &Service, data: &Value) -> Result<String, Refusal> {
-    let user = text(data, "LOGIN_NAME").unwrap_or_default().to_owned();
+fn admit(service: &Service, data: &Value) -> Result<Bearer, Refusal> {
+    let user = text(data, "LOGIN_NAME").unwrap_or_default();
     let token = text(data, "TOKEN").unwrap_or_default();
     let authenticator = text(data, "AUTHENTICATOR").unwrap_or("SNOWFLAKE").to_ascii_uppercase();
     match authenticator.as_str() {
         "SNOWFLAKE" | "USERNAME_PASSWORD_MFA" => {
             let password = text(data, "PASSWORD").unwrap_or_default();
-            service.password_fits(&user, password).then_some(user).ok_or_else(Refusal::credentials)
+            let bearer = Bearer { user: user.to_owned(), role: None };
+            service.password_fits(user, password).then_some(bearer).ok_or_else(Refusal::credentials)
         }
-        "OAUTH" | "PROGRAMMATIC_ACCESS_TOKEN" => {
-            let known = service.tokens.iter().any(|known| known == token);
-            if token.is_empty() || !(known || service.tokens.is_empty()) {
-                return Err(Refusal::oauth_token());
-            }
-            Ok(if user.is_empty() { "SERVICE".to_owned() } else { user })
+        "SNOWFLAKE_JWT" => by_key_pair(service, data, user, token),
+        "OAUTH" => {
+            let client = text(data, "CLIENT_APP_ID").unwrap_or_default();
+            service.access.oauth(token, user, client).map_err(|refusal| match refusal {
+                TokenRefusal::Invalid => Refusal::oauth_token(),
+                TokenRefusal::Expired => Refusal::oauth_expired(),
+                TokenRefusal::OtherUser => Refusal::other_user(),
+                TokenRefusal::OtherClient => Refusal::service_token(),
+            })
+        }
+        "PROGRAMMATIC_ACCESS_TOKEN" => {
+            service.access.programmatic(token, user).map_err(|_| Refusal::programmatic_token())
         }
         other => Err(Refusal::authenticator(other)),
     }
+}
+
+fn by_key_pair(service: &Service, data: &Value, user: &str, token: &str) -> Result<Bearer, Refusal> {
+    let seconds = i64::try_from(service.clock.now_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
+    let asked = Asked { account: text(data, "ACCOUNT_NAME").unwrap_or_default(), user, now_seconds: seconds };
+    let verified = key_pair::verify(&service.engine.catalog(), token, &asked);
+    verified.map(|user| Bearer { user, role: None }).map_err(|failure| {
+        let (number, name) = failure.error();
+        let details = json!({
+            "clientIP": "127.0.0.1",
+            "clientType": text(data, "CLIENT_APP_ID").unwrap_or("OTHER"),
+            "clientVersion": text(data, "CLIENT_APP_VERSION"),
+            "username": (!user.is_empty()).then_some(user),
+            "errorCode": name,
+            "timestamp": seconds,
+            "errorDetails": [number],
+        });
+        Refusal::jwt(&service.engine.remember_login_failure(&details.to_string()))
+    })
 }
 
 impl Service {
@@ -119,12 +148,15 @@ impl Service {
     /// former exist, nobody else gets in. Snowflake takes a programmatic access token in place of a password.
     fn password_fits(&self, user: &str, password: &str) -> bool {
         let configured = self.users.iter().find(|(name, _)| name.eq_ignore_ascii_case(user));
-        let expected = match configured {
-            Some((_, expected)) => Some(expected.clone()),
-            None => self.engine.catalog().users.get(&user.to_uppercase()).and_then(|known| known.password.clone()),
-        };
-        match expected {
-            Some(expected) => expected == password || self.tokens.iter().any(|token| token == password),
+        let known = configured.map(|(_, expected)| Some(expected.clone()));
+        let known = known.or_else(|| {
+            let catalog = self.engine.catalog();
+            catalog.users.get(&user.to_uppercase()).map(|known| known.password.clone())
+        });
+        match known {
+            Some(expected) => {
+                expected.is_some_and(|expected| expected == password) || self.access.replaces_password(password, user)
+            }
             None => self.users.is_empty(),
         }
     }

@@ -47,6 +47,9 @@ pub(super) async fn submit(
         Err(message) => return Refusal::bad_request(message).into_response(),
     };
     let url = Parameters::of(request.uri());
+    if ["clientStartTime", "retryCount", "retryReason"].iter().all(|name| url.get(name).is_some()) {
+        count(&service.counts.declared_retries);
+    }
     let statement = begin(&service, &connection, url.get("requestId"), order);
     if body.get("asyncExec").and_then(Value::as_bool) == Some(true) {
         return in_progress(&statement, true);

@@ -28,10 +28,36 @@ impl Refusal {
         Refusal::new("390303", "Invalid OAuth access token. ")
     }
 
+    pub(crate) fn oauth_expired() -> Refusal {
+        Refusal::new("390318", "OAuth access token expired. ")
+    }
+
+    pub(crate) fn other_user() -> Refusal {
+        Refusal::new(
+            "390309",
+            "The user you were trying to authenticate as differs from the user tied to the access token.",
+        )
+    }
+
+    pub(crate) fn service_token() -> Refusal {
+        Refusal::new("395092", "Client is unauthorized to use Snowpark Container Services OAuth token.")
+    }
+
+    pub(crate) fn programmatic_token() -> Refusal {
+        Refusal::new("394400", "Programmatic access token is invalid.")
+    }
+
+    /// Says only that the token is invalid; `id` leads an administrator to the reason.
+    pub(crate) fn jwt(id: &str) -> Refusal {
+        Refusal::new("390144", format!("JWT token is invalid. [{id}]"))
+    }
+
     pub(crate) fn authenticator(name: &str) -> Refusal {
         Refusal::new(
             "390190",
-            format!("authenticator {name} is not simulated; use a password, OAUTH or PROGRAMMATIC_ACCESS_TOKEN"),
+            format!(
+                "authenticator {name} is not simulated; use a password, SNOWFLAKE_JWT, OAUTH or PROGRAMMATIC_ACCESS_TOKEN"
+            ),
         )
     }
 

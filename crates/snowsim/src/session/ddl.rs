@@ -1,11 +1,11 @@
-//! DDL other than tables and streams: databases, schemas, views, warehouses, roles, users, drops.
+//! DDL other than tables and streams: databases, schemas, views, warehouses, roles, drops.
 //!
 //! Promises: what exists is checked in the same commit that changes it.
-//! Leaves to others: tables (`table_create`, `table_alter`), streams (`stream_ddl`), grants (`grants`).
+//! Leaves to others: tables (`table_create`, `table_alter`), streams (`stream_ddl`), users (`user`), grants (`grants`).
 
 use super::{Rows, Session, Statement, answer};
 use crate::catalog::change::Change;
-use crate::catalog::{Catalog, Container, Object, User, View, Warehouse};
+use crate::catalog::{Catalog, Container, Object, View, Warehouse};
 use crate::error::SqlError;
 use crate::sql::{Command, Kind, Path};
 
@@ -64,6 +64,7 @@ impl Session {
             Command::CreateUser { name, or_replace, if_not_exists, options } => {
                 self.create_user(name, or_replace, if_not_exists, options)
             }
+            Command::AlterUser { name, if_exists, set, unset } => self.alter_user(&name, if_exists, set, &unset),
             Command::Drop { kind, name, if_exists } => self.drop_object(kind, &name, if_exists).await,
             Command::AlterWarehouse { name, options, suspend } => self.alter_warehouse(name, &options, suspend),
             Command::Grant { grant, privileges, on, to } => self.grant(grant, &privileges, on, to),
@@ -195,31 +196,6 @@ impl Session {
             Ok((vec![Change::PutWarehouse { warehouse }], ()))
         })?;
         answer::status("Statement executed successfully.")
-    }
-
-    fn create_user(
-        &self,
-        name: String,
-        or_replace: bool,
-        if_not_exists: bool,
-        options: Vec<(String, String)>,
-    ) -> Result<Rows, SqlError> {
-        let mut user = User { name: name.clone(), created: self.engine.now(), ..User::default() };
-        for (option, value) in options {
-            match option.as_str() {
-                "PASSWORD" => user.password = Some(value),
-                "DEFAULT_ROLE" => user.role = Some(value.to_uppercase()),
-                "DEFAULT_WAREHOUSE" => user.warehouse = Some(value.to_uppercase()),
-                "DEFAULT_NAMESPACE" => user.namespace = Some(value.to_uppercase()),
-                _ => {}
-            }
-        }
-        self.create(&name, "User", if_not_exists, |_, catalog| {
-            if catalog.users.contains_key(&user.name) && !or_replace {
-                return Ok(Err(SqlError::exists(&user.name)));
-            }
-            Ok(Ok(vec![Change::PutUser { user }]))
-        })
     }
 
     async fn drop_object(&mut self, kind: Kind, path: &Path, if_exists: bool) -> Result<Rows, SqlError> {

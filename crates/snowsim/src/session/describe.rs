@@ -1,4 +1,4 @@
-//! DESCRIBE TABLE, VIEW and STREAM, and the JSON form of a type.
+//! DESCRIBE, and the JSON form of a type.
 //!
 //! Promises: types are written as Snowflake writes them. Leaves to others: SHOW (`show`).
 
@@ -49,6 +49,10 @@ impl Session {
                 text(if stream.append_only { "APPEND_ONLY" } else { "DEFAULT" }),
             ];
             return rows(&columns, vec![row]);
+        }
+        if kind == Kind::User {
+            drop(catalog);
+            return self.describe_user(&path.last().cloned().unwrap_or_default());
         }
         if kind != Kind::Table {
             return Err(SqlError::unsupported(format!("DESCRIBE {}", kind.word())));

@@ -101,6 +101,15 @@ impl Session {
                 let table = stream.readable(&catalog, self.engine.now())?;
                 number(table.version(stream.offset).map_or(0, |version| version.at))
             }
+            "SYSTEM$GET_LOGIN_FAILURE_DETAILS" => {
+                self.engine.catalog().check_account(self.role(), "MONITOR")?;
+                let id = argument(&name, arguments)?;
+                text(
+                    self.engine
+                        .login_failure(&id)
+                        .ok_or_else(|| SqlError::compilation(format!("no failed login has the id '{id}'")))?,
+                )
+            }
             "SYSTEM$TYPEOF" => return Err(SqlError::unsupported(name)),
             "SYSTEM$ABORT_TRANSACTION" => return Err(SqlError::unsupported(name)),
             _ if name.starts_with("SYSTEM$") => return Err(SqlError::unknown_function(name)),

@@ -1,4 +1,4 @@
-//! ALTER: tables, streams, warehouses, the session.
+//! ALTER: tables, streams, warehouses, users, the session.
 //!
 //! Promises: as `create`. Leaves to others: the effects (`session::ddl`).
 
@@ -10,7 +10,7 @@ use super::{AlterTable, ColumnChange, Command, snow_type};
 use crate::error::SqlError;
 
 pub(super) fn alter(cursor: &mut Cursor) -> Result<Command, SqlError> {
-    match cursor.take_any(&["TABLE", "STREAM", "WAREHOUSE", "SESSION"]) {
+    match cursor.take_any(&["TABLE", "STREAM", "WAREHOUSE", "USER", "SESSION"]) {
         Some("TABLE") => {
             let if_exists = cursor.if_exists();
             let table = cursor.path()?;
@@ -31,6 +31,19 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Command, SqlError> {
                 }
             }
             Ok(Command::AlterStream { stream, if_exists, comment })
+        }
+        Some("USER") => {
+            let if_exists = cursor.if_exists();
+            let name = cursor.name()?;
+            if cursor.take(&["SET"]) {
+                return Ok(Command::AlterUser { name, if_exists, set: cursor.options()?, unset: Vec::new() });
+            }
+            cursor.expect(&["UNSET"])?;
+            let mut unset = vec![cursor.name()?];
+            while cursor.symbol(&Token::Comma) {
+                unset.push(cursor.name()?);
+            }
+            Ok(Command::AlterUser { name, if_exists, set: Vec::new(), unset })
         }
         Some("WAREHOUSE") => {
             cursor.if_exists();

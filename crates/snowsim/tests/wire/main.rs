@@ -6,5 +6,7 @@
 mod chunk;
 mod client;
 mod fault;
+mod key_pair;
 mod session;
 mod statement;
+mod token;

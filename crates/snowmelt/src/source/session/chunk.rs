@@ -257,9 +257,8 @@ impl Fetcher {
     async fn fetch(&self, index: usize, what: &str) -> Result<Option<Bytes>, SourceError> {
         let url = self.chunks.lock().await.get(index).map(|chunk| chunk.url.clone()).unwrap_or_default();
         let answer = http::send(self.session.url(), what, ATTEMPTS, |_| {
-            self.headers
-                .iter()
-                .fold(self.session.http().get(&url), |request, (name, value)| request.header(name, value))
+            let request = self.session.http().get(&url);
+            Ok(self.headers.iter().fold(request, |request, (name, value)| request.header(name, value)))
         })
         .await?;
         Ok(match answer {

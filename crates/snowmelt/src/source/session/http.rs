@@ -34,17 +34,18 @@ pub(crate) enum Answer {
     Forbidden,
 }
 
-/// Sends what `build` makes until it is answered, at most `attempts` times. `what` names the request in errors; `url` is shown without query.
+/// Sends what `build` makes until it is answered, at most `attempts` times. `what` names the request in errors; `url` is
+/// shown without query.
 pub(crate) async fn send(
     url: &str,
     what: &str,
     attempts: u32,
-    build: impl Fn(Attempt) -> RequestBuilder,
+    build: impl Fn(Attempt) -> Result<RequestBuilder, SourceError>,
 ) -> Result<Answer, SourceError> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(4));
     let mut attempt = Attempt::default();
     loop {
-        let (reason, retry_after) = match once(build(attempt)).await {
+        let (reason, retry_after) = match once(build(attempt)?).await {
             Ok(Outcome::Body(body)) => return Ok(Answer::Body(body)),
             Ok(Outcome::Forbidden) => return Ok(Answer::Forbidden),
             Ok(Outcome::Hopeless(status)) => {

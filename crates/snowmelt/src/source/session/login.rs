@@ -1,37 +1,92 @@
 //! Logging in: `POST /session/v1/login-request` (gosnowflake `auth.go`, connector-python `auth/_auth.py`).
 //!
-//! Secrets are read at this moment and dropped after it; an error names the user and the address, never the secret.
+//! Secrets are read at this moment and dropped after it; an error names the user, the way and the address, never the
+//! secret.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use reqwest::Client;
 use uuid::Uuid;
 
 use super::http::{self, ATTEMPTS, Answer};
+use super::jwt::jwt;
 use super::wire::{LoginData, LoginRequest, LoginRequestData};
 use super::{JsonBody as _, data, envelope};
-use crate::config::{Authenticator, ResultFormat, Secret, Snowflake};
+use crate::config::{Credentials, PrivateKey, ResultFormat, Secret, SecretError, Snowflake, Token, read_private_key};
 use crate::source::error::SourceError;
 
-/// Logs in with the account's settings.
-pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginData, SourceError> {
-    let read = |what: &str, secret: Option<&Secret>| -> Result<Option<Secret>, SourceError> {
-        let Some(secret) = secret else { return Ok(None) };
-        // Read anew at each login: the token file of a container service changes every few minutes.
-        match secret.reread() {
-            Ok(secret) => Ok(Some(secret)),
-            Err(reason) => Err(SourceError::Secret { what: what.to_owned(), reason: reason.to_string() }),
-        }
+/// What a login sends to prove who it is.
+struct Proof {
+    authenticator: Option<&'static str>,
+    secret: Sent,
+    /// How, in words, to be read after the user: "by key pair SHA256:…".
+    by: String,
+}
+
+enum Sent {
+    Password(Secret),
+    Token(Secret),
+    Key(Box<PrivateKey>),
+}
+
+impl Proof {
+    async fn read(credentials: &Credentials) -> Result<Self, SourceError> {
+        let secret = |what: &str, passing: bool| {
+            let what = what.to_owned();
+            move |error: SecretError| SourceError::Secret { what, reason: error.to_string(), passing }
+        };
+        Ok(match credentials {
+            Credentials::Password { password, .. } => Self {
+                authenticator: None,
+                secret: Sent::Password(password.reread().map_err(secret("password", false))?),
+                by: "by password".to_owned(),
+            },
+            Credentials::KeyPair { key, passphrase, .. } => {
+                let key = read_private_key(key, passphrase.as_ref()).map_err(|error| SourceError::PrivateKey {
+                    origin: key.source().to_string(),
+                    reason: error.to_string(),
+                })?;
+                Self {
+                    authenticator: Some("SNOWFLAKE_JWT"),
+                    by: format!("by key pair {}", key.fingerprint()),
+                    secret: Sent::Key(Box::new(key)),
+                }
+            }
+            Credentials::Oauth { token, .. } => {
+                Self::token("OAUTH", format!("by the OAuth token {}", token.origin()), token).await?
+            }
+            Credentials::ProgrammaticAccessToken { token, .. } => {
+                let by = format!("by the programmatic access token {}", token.origin());
+                Self::token("PROGRAMMATIC_ACCESS_TOKEN", by, token).await?
+            }
+            Credentials::ContainerService { token } => {
+                let by = format!("by the container service's token {}", token.origin());
+                Self::token("OAUTH", by, token).await?
+            }
+        })
+    }
+
+    async fn token(authenticator: &'static str, by: String, token: &Token) -> Result<Self, SourceError> {
+        // Read anew at each login: the token of a container service changes every few minutes. What cannot be had now may
+        // be there at the next try, but for a program that cannot be run.
+        let secret = token.read().await.map_err(|error| SourceError::Secret {
+            what: "token".to_owned(),
+            reason: error.to_string(),
+            passing: token.may_change() && !matches!(error, SecretError::CommandUnusable { .. }),
+        })?;
+        Ok(Self { authenticator: Some(authenticator), secret: Sent::Token(secret), by })
+    }
+}
+
+/// Logs in with the account's settings; the answer, and as whom and how in words.
+pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<(LoginData, String), SourceError> {
+    let user = account.credentials.user();
+    let proof = Proof::read(&account.credentials).await?;
+    let format_parameter = match account.client_id.as_str() {
+        "PythonConnector" => "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT".to_owned(),
+        other => format!("{}_QUERY_RESULT_FORMAT", other.to_uppercase()),
     };
-    let user = account.user.as_ref();
-    let password = read("password", account.password.as_ref())?;
-    let token = read("token", account.token.as_ref())?;
-    let authenticator = match account.authenticator {
-        Authenticator::Password => None,
-        Authenticator::Oauth => Some("OAUTH"),
-        Authenticator::ProgrammaticAccessToken => Some("PROGRAMMATIC_ACCESS_TOKEN"),
-    };
-    let format_parameter = format!("{}_QUERY_RESULT_FORMAT", account.client_id.to_uppercase());
     let mut parameters: BTreeMap<&str, serde_json::Value> = BTreeMap::new();
     // Text forms of values must not depend on the account's or the user's settings.
     parameters.insert("TIMEZONE", "UTC".into());
@@ -43,19 +98,6 @@ pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginDat
     for (name, value) in &account.session_parameters {
         parameters.insert(name, value.as_str().into());
     }
-    let body = LoginRequest {
-        data: LoginRequestData {
-            client_app_id: &account.client_id,
-            client_app_version: &account.client_version,
-            account_name: &account.account,
-            login_name: user.map(String::as_str),
-            password: password.as_ref().map(|secret| secret.expose()),
-            authenticator,
-            token: token.as_ref().map(|secret| secret.expose()),
-            client_environment: BTreeMap::from([("APPLICATION", "snowmelt"), ("OS", std::env::consts::OS)]),
-            session_parameters: parameters,
-        },
-    };
     let mut url = format!("{}/session/v1/login-request?requestId={}", account.url, Uuid::new_v4());
     for (name, value) in [("warehouse", &account.warehouse), ("roleName", &account.role)] {
         if let Some(value) = value {
@@ -63,28 +105,63 @@ pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginDat
         }
     }
     let what = "the login";
+    let who = user.map_or_else(|| proof.by.clone(), |user| format!("{user} {}", proof.by));
     let answer = http::send(&account.url, what, ATTEMPTS, |_| {
-        http.post(&url)
+        // A token that waited for a repeated request would come too late, so each attempt has its own.
+        let signed = match &proof.secret {
+            Sent::Key(key) => Some(
+                jwt(key, &account.account, user.unwrap_or_default(), SystemTime::now())
+                    .map_err(|error| SourceError::PrivateKey { origin: proof.by.clone(), reason: error.to_string() })?,
+            ),
+            Sent::Password(_) | Sent::Token(_) => None,
+        };
+        let (password, token) = match &proof.secret {
+            Sent::Password(password) => (Some(password.expose()), None),
+            Sent::Token(token) => (None, Some(token.expose())),
+            Sent::Key(_) => (None, signed.as_deref()),
+        };
+        let body = LoginRequest {
+            data: LoginRequestData {
+                client_app_id: &account.client_id,
+                client_app_version: &account.client_version,
+                account_name: &account.account,
+                login_name: user,
+                password,
+                authenticator: proof.authenticator,
+                token,
+                client_environment: BTreeMap::from([("APPLICATION", "snowmelt"), ("OS", std::env::consts::OS)]),
+                session_parameters: &parameters,
+            },
+        };
+        Ok(http
+            .post(&url)
             .header("Accept", "application/snowflake")
             .header("CLIENT_APP_ID", &account.client_id)
             .header("CLIENT_APP_VERSION", &account.client_version)
-            .json_body(&body)
+            .json_body(&body))
     })
     .await?;
     let refused = |code: &str, message: String| SourceError::Login {
         url: account.url.clone(),
-        who: user.cloned().unwrap_or_else(|| authenticator.unwrap_or("nobody").to_owned()),
+        who: who.clone(),
         code: code.to_owned(),
         message,
+        may_change: account.credentials.may_change(),
     };
     let Answer::Body(body) = answer else {
-        return Err(refused("403", "HTTP status 403: check the account name and the network policy".to_owned()));
+        return Err(refused("403", "HTTP status 403".to_owned()));
     };
     let envelope = envelope(what, &body)?;
     if !envelope.success {
-        return Err(refused(&envelope.code, envelope.message.clone().unwrap_or_default()));
+        return Err(refused(&envelope.code, envelope.message.clone().unwrap_or_default().trim().to_owned()));
     }
-    data(what, &envelope)
+    let login: LoginData = data(what, &envelope)?;
+    // A token without a user says nothing about whose it is; the answer does.
+    let who = match (user, &login.display_user_name) {
+        (None, Some(name)) if !name.is_empty() => format!("{name} {}", proof.by),
+        _ => who,
+    };
+    Ok((login, who))
 }
 
 /// Percent-encodes a query value: everything but unreserved characters (RFC 3986 §2.3).

@@ -64,7 +64,7 @@ pub(crate) struct LoginRequestData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<&'a str>,
     pub(crate) client_environment: BTreeMap<&'a str, &'a str>,
-    pub(crate) session_parameters: BTreeMap<&'a str, serde_json::Value>,
+    pub(crate) session_parameters: &'a BTreeMap<&'a str, serde_json::Value>,
 }
 
 /// The answer to a login.
@@ -79,6 +79,8 @@ pub(crate) struct LoginData {
     pub(crate) session_info: SessionInfo,
     #[serde(default)]
     pub(crate) server_version: Option<String>,
+    #[serde(default)]
+    pub(crate) display_user_name: Option<String>,
 }
 
 fn four_hours() -> u64 {
