@@ -13,11 +13,14 @@
 //! the passwords open is for `check` to say.
 
 mod choice;
+mod columns;
+mod filter;
 mod format;
 mod kafka;
 mod name;
 mod nearest;
 mod pace;
+mod pattern;
 mod problem;
 mod quantity;
 mod reading;
@@ -43,10 +46,13 @@ pub(crate) use self::quantity::parse_duration;
 pub(crate) use self::setting::article;
 pub(crate) use self::text::Text;
 pub use choice::Choice;
+pub use columns::Columns;
+pub use filter::Filter;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
 pub use pace::{Delivery, Poll, Retry};
+pub use pattern::Pattern;
 pub use problem::{Problem, Problems, Refusal};
 pub use reference::reference;
 pub use rule::Rule;
@@ -54,7 +60,7 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{Snapshot, Table};
+pub use tables::{OnPoison, Snapshot, Table};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
@@ -120,7 +126,12 @@ impl Config {
         let delivery = Delivery::build(&reading.section("delivery"), kafka_section.get("transaction_timeout"));
         let poll = Poll::build(&reading.section("poll"));
         let retry = Retry::build(&reading.section("retry"));
-        let naming = Naming { pipeline: name.as_deref(), topics: topics.as_ref(), checkpoint: checkpoint.as_ref() };
+        let naming = Naming {
+            pipeline: name.as_deref(),
+            topics: topics.as_ref(),
+            checkpoint: checkpoint.as_ref(),
+            salted: reading.section("snowflake").given("hash_salt"),
+        };
         let tables = Table::build_all(&reading.each("tables"), &naming);
         Some(Self {
             name: name?,

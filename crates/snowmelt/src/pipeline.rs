@@ -65,6 +65,7 @@ pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -
             Err(error) => tracing::error!(%error, "a capture's task ended without a result"),
         }
     }
+    tracing::info!(memory = config.delivery.memory, peak = budget.peak(), "most bytes in flight at one time");
     let codes = status.snapshot().into_values().filter_map(|capture| capture.exit);
     codes.max_by_key(|code| (*code == ExitCode::Fenced, *code != ExitCode::Ok)).unwrap_or(ExitCode::Bug)
 }
@@ -206,8 +207,13 @@ impl Capture {
             let next = checkpoint.advanced(number, slice.row.0, total, &schema);
             sink.commit(std::mem::take(&mut slice.records), &next).await?;
             *checkpoint = next;
-            let (rows, events, bytes) = (slice.rows, slice.events, slice.bytes);
-            self.status.committed(&self.name, &Committed { events, rows, bytes, staged_at_ms, checkpoint });
+            let (rows, events, bytes, dead_letters) = (slice.rows, slice.events, slice.bytes, slice.dead_letters);
+            let committed = Committed { events, dead_letters, rows, bytes, staged_at_ms, checkpoint };
+            self.status.committed(&self.name, &committed);
+            if dead_letters > 0 {
+                let (row, topic) = (checkpoint.row, self.table.dead_letters.as_deref());
+                tracing::warn!(table = self.name, batch = number, row, dead_letters, topic, "rows became dead letters");
+            }
             if self.stop.is_cancelled() {
                 return Ok(());
             }

@@ -10,6 +10,7 @@
 //! never used twice, drops only touch what a committed checkpoint covers.
 
 pub mod error;
+pub mod selection;
 pub mod session;
 pub mod staging;
 pub mod value;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use error::SourceError;
 
+use self::selection::Selection;
 use self::session::{RowStream, Session};
 use self::staging::{Made, Names, Note};
 use self::value::{Column, DataType};
@@ -205,11 +207,13 @@ impl Source {
         }
         let key = stream.key.as_ref().map(|key| key.iter().map(|column| column.name.clone()).collect());
         let columns: Vec<&Column> = stream.key.iter().flatten().collect();
+        let selection = self.select(stream).await?;
         let sql = staging::create_staging(
             &self.names.staging(checkpoint.generation, number),
             &stream.name,
             &self.names.claim(self.claim),
             &columns,
+            &selection,
             &Note::new(key, initial),
         );
         failpoint::hit("before-staging");
@@ -220,8 +224,24 @@ impl Source {
         match staged {
             Ok(_) => Ok(true),
             Err(error) if error.is_object_missing() => Err(self.diagnose(checkpoint, error).await),
+            // Whatever Snowflake calls it: a statement that names the columns there were fails when there are others.
+            Err(error @ SourceError::Refused { .. }) if self.select(stream).await? != selection => {
+                tracing::debug!(%error, "staging was refused for other columns");
+                Err(SourceError::ColumnsChanged { table: self.table.name.to_string() })
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// The configured rows and columns, resolved against the columns the stream has now.
+    async fn select(&self, stream: &Stream) -> Result<Selection, SourceError> {
+        let key: Vec<String> = stream.key.iter().flatten().map(|column| column.name.clone()).collect();
+        if Selection::takes_all_columns(&self.table) {
+            return Selection::resolve(&self.table, &[], &key);
+        }
+        let sql = format!("SELECT * FROM {}", stream.name.quoted());
+        let columns = self.session.describe("the columns of the stream", &sql).await?;
+        Selection::resolve(&self.table, &columns, &key)
     }
 
     async fn has_data(&self, checkpoint: &Checkpoint, stream: &Stream) -> Result<bool, SourceError> {
@@ -262,7 +282,7 @@ impl Source {
                     batch: checkpoint.batch,
                 });
             }
-            let note = Note::new(None, self.table.snapshot == Snapshot::Initial);
+            let note = Note::new(None, self.table.snapshot == Snapshot::Initial).filtered(self.table.filter.as_ref());
             let sql = staging::create_stream(&name, &self.table.name, &note);
             if let Err(error) = self.session.table("the creation of the stream", &sql).await {
                 return Err(if error.is_object_missing() { self.table_missing() } else { error });
@@ -285,8 +305,13 @@ impl Source {
                 batch: checkpoint.batch,
             });
         }
-        let initial = adopted.is_none()
-            && row.text("comment").and_then(|comment| Note::parse(&comment)).is_some_and(|note| note.initial);
+        let note = row.text("comment").and_then(|comment| Note::parse(&comment)).filter(|_| adopted.is_none());
+        if let Some(note) = &note
+            && note.filter != Note::new(None, false).filtered(self.table.filter.as_ref()).filter
+        {
+            return Err(SourceError::FilterChanged { stream: name.to_string(), table: self.table.name.to_string() });
+        }
+        let initial = note.is_some_and(|note| note.initial);
         let key = self.find_key(&name).await?;
         Ok(Stream { name, initial, key })
     }

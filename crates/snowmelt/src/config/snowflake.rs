@@ -65,11 +65,18 @@ pub struct Snowflake {
     pub request_timeout: Duration,
     /// Further session parameters, by name as written; default none.
     pub session_parameters: BTreeMap<String, String>,
+    /// What hashes of masked columns are salted with; there if any table's
+    /// `columns.hash` is.
+    pub hash_salt: Option<Secret>,
 }
+
+/// A salt that is shorter could be found by trying.
+const SHORTEST_SALT: usize = 16;
 
 impl Snowflake {
     pub(super) fn build(section: &Section<'_>, name: Option<&str>) -> Option<Self> {
         check_credentials(section);
+        check_salt(section);
         let account: Option<String> = section.get("account");
         let url = section.get::<Option<String>>("url");
         let query_tag = section.get::<Option<String>>("query_tag");
@@ -90,6 +97,7 @@ impl Snowflake {
             result_format: section.get("result_format")?,
             request_timeout: section.get("request_timeout")?,
             session_parameters: section.get("session_parameters")?,
+            hash_salt: section.get("hash_salt")?,
         })
     }
 }
@@ -99,6 +107,17 @@ impl Snowflake {
 fn default_url(account: &str) -> String {
     let host = account.to_ascii_lowercase().replace('_', "-");
     format!("https://{host}.snowflakecomputing.com")
+}
+
+fn check_salt(section: &Section<'_>) {
+    let salt = section.get::<Option<Secret>>("hash_salt").flatten();
+    if salt.is_some_and(|salt| salt.expose().len() < SHORTEST_SALT) {
+        section.refuse(
+            "hash_salt",
+            format!("is shorter than {SHORTEST_SALT} characters, and could be found by trying"),
+            "draw a random one, for instance with `openssl rand -hex 32`, and keep it".to_owned(),
+        );
+    }
 }
 
 /// A credential that the authenticator would ignore is refused: it is either a

@@ -126,7 +126,7 @@ fn every_setting_reaches_the_configuration() {
 #[test]
 fn every_default_and_every_example_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token", "passphrase"] {
+    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token", "passphrase", "hash-salt"] {
         std::fs::write(folder.path().join(name), "content\n").unwrap();
     }
     let world = World { folder: folder.path().to_owned(), env: &env };

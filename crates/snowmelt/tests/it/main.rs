@@ -27,6 +27,8 @@ mod bad_input;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod faults;
@@ -38,6 +40,8 @@ mod kills;
 mod late;
 #[cfg(test)]
 mod nothing;
+#[cfg(test)]
+mod selection;
 #[cfg(test)]
 mod tunnel;
 #[cfg(test)]

@@ -45,6 +45,7 @@ pub(crate) struct Report {
     pub(crate) batches: u64,
     pub(crate) claims: u64,
     pub(crate) rows: usize,
+    pub(crate) dead_letters: usize,
 }
 
 impl Verifier {
@@ -57,11 +58,14 @@ impl Verifier {
     pub(crate) async fn read_tables(world: &World, captured: &[Table]) -> Self {
         let mut account = world.account();
         let committed = |topic: &str| world.kafka.cluster.committed_records(topic).expect("the log is readable");
+        // Only there where a table's policy asks for it.
+        let dead = |table: &Table| world.kafka.cluster.committed_records(&table.dead_letters()).unwrap_or_default();
         let mut tables = Vec::new();
         for &table in captured {
-            tables.push((table, account.run(&format!("SELECT * FROM {}", table.topic())).await));
+            tables.push((table, account.run(&table.rows()).await));
         }
-        let topics: Vec<String> = captured.iter().map(Table::topic).chain([CHECKPOINTS.to_owned()]).collect();
+        let topics = captured.iter().flat_map(|table| [table.topic(), table.dead_letters()]);
+        let topics: Vec<String> = topics.chain([CHECKPOINTS.to_owned()]).collect();
         // A commit that a dead publisher left in the socket may still come; the topics must be of one moment.
         let captures = loop {
             let stamp = world.kafka.stamp(&topics);
@@ -70,7 +74,7 @@ impl Verifier {
             let read = tables.iter().map(|(table, rows)| Capture {
                 table: *table,
                 rows: rows.clone(),
-                history: History::of(&committed(&table.topic())),
+                history: History::of(&committed(&table.topic()), &dead(table)),
                 checkpoints: Checkpoints::of(&committed(CHECKPOINTS), held, &format!("{PIPELINE}/{}", table.topic())),
             });
             let read: Vec<Capture> = read.collect();
@@ -132,6 +136,7 @@ impl Verifier {
         let mut report = Report::default();
         for capture in &self.captures {
             report.events += capture.history.events.len();
+            report.dead_letters += capture.history.events.iter().filter(|event| event.dead).count();
             report.rows += capture.rows.len();
             for event in &capture.history.events {
                 *report.by_op.entry(event.op).or_default() += 1;

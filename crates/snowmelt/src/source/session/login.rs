@@ -12,6 +12,7 @@ use super::wire::{LoginData, LoginRequest, LoginRequestData};
 use super::{JsonBody as _, data, envelope};
 use crate::config::{Authenticator, ResultFormat, Secret, Snowflake};
 use crate::source::error::SourceError;
+use crate::source::selection;
 
 /// Logs in with the account's settings.
 pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginData, SourceError> {
@@ -42,6 +43,13 @@ pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<LoginDat
     parameters.insert("QUERY_TAG", account.query_tag.as_str().into());
     for (name, value) in &account.session_parameters {
         parameters.insert(name, value.as_str().into());
+    }
+    let salt = read("hash salt", account.hash_salt.as_ref())?.map(|secret| selection::salt(secret.expose()));
+    let variable = format!("${}", selection::SALT);
+    if let Some(salt) = salt {
+        // A variable of the session: "Setting variables on connection" in Snowflake's page on SQL variables. In a
+        // statement, or bound to one, it would stand in the query history.
+        parameters.insert(&variable, salt.into());
     }
     let body = LoginRequest {
         data: LoginRequestData {
