@@ -48,6 +48,15 @@ impl Share {
         self.bytes
     }
 
+    /// Gives its room back and stays accounted: for bytes that are still there although nobody who waits for room may
+    /// wait for them to go.
+    #[must_use]
+    pub fn without_room(mut self) -> Self {
+        let held = self.permit.num_permits();
+        drop(self.permit.split(held));
+        self
+    }
+
     /// Says how many bytes it really is. Less gives room back at once. More is accounted at once and takes room as far
     /// as there is any: the bytes are there already, and waiting would not make them go.
     pub fn settle(&mut self, bytes: usize) {
@@ -172,6 +181,8 @@ mod tests {
         drop((rest, chunk));
         share.settle(7 * UNIT);
         assert_eq!(pool.used(), 7 * UNIT);
+        let share = share.without_room();
+        assert_eq!((pool.used(), budget.account.now.load(Ordering::Relaxed)), (0, 7 * UNIT));
         drop(share);
         assert_eq!((pool.used(), budget.account.now.load(Ordering::Relaxed)), (0, 0));
     }

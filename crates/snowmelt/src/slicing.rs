@@ -148,6 +148,7 @@ impl Slicer {
     /// Reads the batch to its end. Returns early without an error when the receiver went away.
     pub(crate) async fn run(mut self, mut batch: Batch) -> Result<(), Error> {
         let mut events: Vec<Event> = Vec::new();
+        let mut outlived: Option<Share> = None;
         loop {
             // A slice does not wait for rows longer than its interval. That also keeps the byte budget moving: a
             // capture that holds half a slice while it waits for chunk room would stand in the way of the others.
@@ -175,6 +176,9 @@ impl Slicer {
                     }
                 }
             }
+            // The halves of an update may lie in two chunks, and then the first is there until the second is read.
+            drop(outlived.take());
+            outlived = if self.pairing.holds_a_row() { chunk.outlived() } else { None };
         }
         if self.open.is_none() && batch.total == 0 {
             // Nothing at all: the checkpoint alone moves, so that the empty staging table can go.

@@ -274,7 +274,7 @@ proptest! {
             prop_assert!(out.len() == 1 && out[0].size() <= limit, "{} of {limit}", out[0].size());
             let value: serde_json::Value = serde_json::from_slice(out[0].value.as_ref().unwrap()).unwrap();
             let shown = value["after"].as_object().unwrap();
-            prop_assert_eq!(shown.len() + value["left_out"].as_u64().unwrap() as usize, texts.len());
+            prop_assert_eq!(shown.len() + usize::try_from(value["left_out"].as_u64().unwrap()).unwrap(), texts.len());
             for (name, text) in names.iter().zip(&texts) {
                 let Some(cell) = shown.get(name) else { continue };
                 let cell = cell.as_str().unwrap();

@@ -12,6 +12,8 @@
 mod chunk;
 mod http;
 mod login;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

@@ -37,6 +37,8 @@ mod graceful;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod late;
 #[cfg(test)]
 mod nothing;

@@ -34,8 +34,16 @@ const JSON_OVERHEAD: usize = 4;
 pub struct RowChunk {
     /// Batches in order.
     pub rows: Vec<Arc<Rows>>,
-    #[expect(dead_code, reason = "held for its drop")]
     share: Option<Share>,
+}
+
+impl RowChunk {
+    /// The share of rows that outlive their chunk. It takes no room any more: whoever keeps them may be waiting for the
+    /// next chunk, which may be waiting for room.
+    #[must_use]
+    pub fn outlived(self) -> Option<Share> {
+        self.share.map(Share::without_room)
+    }
 }
 
 /// A result's rows in order.
