@@ -68,7 +68,7 @@ async fn reading_goes_on_at_the_chunk_whose_address_expired() {
     let mut rows = read(&session, &budget).await;
     let refreshes = Rule {
         times: None,
-        ..Rule::on_path("/queries/", Action::Delay { moment: snowsim::fault::Moment::Before, ms: 0 })
+        ..Rule::on_path("/queries/", Action::Delay { moment: snowsim::fault::Moment::Before, ms: 100 })
     };
     let counted = simulator.sim.faults().add(refreshes);
     let mut next = 0;
@@ -84,9 +84,10 @@ async fn reading_goes_on_at_the_chunk_whose_address_expired() {
     go_on(&mut rows, &mut next, 1).await.unwrap();
     assert_eq!(next, i128::from(ROWS));
     assert!(expiries > 3, "so few chunks prove little: {expiries}");
-    // Of all chunks that are under way when the addresses expire, one asks; a renewal of the token repeats its request.
+    // Of all chunks that are under way when the addresses expire, one asks, however long the answer takes; a renewal of
+    // the session's token repeats its request.
     let asked = simulator.sim.faults().counters(counted).unwrap().struck;
-    assert!((1..=2 * expiries).contains(&asked), "{asked} requests for fresh addresses, {expiries} expiries");
+    assert!((1..=expiries + 4).contains(&asked), "{asked} requests for fresh addresses, {expiries} expiries");
     drop(rows);
     assert_eq!(budget.chunks.used(), 0);
     session.close().await;
