@@ -72,6 +72,14 @@ struct Limits {
     message: usize,
 }
 
+/// A slice's counts at its last boundary.
+#[derive(Clone, Copy, Default)]
+struct Settled {
+    records: usize,
+    events: u64,
+    dead_letters: u64,
+}
+
 /// The slice being filled.
 struct Open {
     records: Vec<Encoded>,
@@ -80,8 +88,8 @@ struct Open {
     dead_letters: u64,
     bytes: usize,
     last: RowOrdinal,
-    /// Whether a checkpoint may fall behind the event that was added last.
-    ends_at_a_boundary: bool,
+    /// What there was behind `last`: all, unless the first half of a pair that was split came since.
+    settled: Settled,
     since: Instant,
     share: Share,
 }
@@ -196,7 +204,9 @@ impl Slicer {
         // An event that needs more room than the slice has left begins one of its own, with room for it. Only behind an
         // event that a checkpoint may follow; the two halves of a pair that was split are let through together.
         let crowded = |open: &Open| {
-            open.events > 0 && open.ends_at_a_boundary && open.bytes.saturating_add(estimate) > open.share.bytes()
+            open.events > 0
+                && open.settled.events == open.events
+                && open.bytes.saturating_add(estimate) > open.share.bytes()
         };
         if self.open.as_ref().is_some_and(crowded) && !self.flush().await {
             return Ok(false);
@@ -221,8 +231,12 @@ impl Slicer {
                 None => false,
             };
             if !told {
-                // What came before the bad row still goes out, so that the capture waits exactly at it.
-                if !open.records.is_empty() && event_is_behind(&open, event) {
+                // What came before the bad row still goes out, so that the capture waits exactly at it; but for the first
+                // half of its own pair, which is read again with it.
+                let Settled { records, events, dead_letters } = open.settled;
+                open.records.truncate(records);
+                (open.events, open.dead_letters) = (events, dead_letters);
+                if events > 0 {
                     self.open = Some(open);
                     self.flush().await;
                 }
@@ -235,9 +249,10 @@ impl Slicer {
             open.share.settle(open.bytes);
         }
         open.events += 1;
-        open.ends_at_a_boundary = event.boundary;
         if event.boundary {
             open.last = event.position;
+            open.settled =
+                Settled { records: open.records.len(), events: open.events, dead_letters: open.dead_letters };
         }
         let full = open.records.len() >= self.limits.rows
             || open.bytes >= self.limits.bytes
@@ -292,7 +307,7 @@ impl Slicer {
             dead_letters: 0,
             bytes: 0,
             last,
-            ends_at_a_boundary: true,
+            settled: Settled::default(),
             since: Instant::now(),
             share,
         }
@@ -332,11 +347,6 @@ fn has_any_length(ty: DataType) -> bool {
             | DataType::Geography
             | DataType::Geometry
     )
-}
-
-/// Whether the slice ends before `event`, so that it may be sent without it.
-fn event_is_behind(open: &Open, event: &Event) -> bool {
-    open.last < event.position
 }
 
 /// The key columns' indices by the names the batch was ordered with; empty when the row id is the key.
