@@ -5,7 +5,8 @@
 //!      └──────── the same keys and values by krafka alone: the ceiling ────────┘
 //! ```
 //!
-//! `cargo bench --bench throughput -- [ROWS[xBYTES]]…` (default `1000000x100 1000000x200 1000000x1024`). Three
+//! `cargo bench --bench throughput -- [ROWS[xBYTES[~KILLS]]]…` (default `1000000x100 1000000x200 1000000x1024`). With
+//! kills the publisher is ended as by kill -9 that often on its way, at even distances, and goes on where it was. Three
 //! processes over real sockets share the machine's cores. Numbers are ratios within one run; nothing is asserted.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
@@ -35,11 +36,14 @@ fn main() -> Outcome<()> {
         asked
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    println!("| rows | row bytes | rows/s | event MB/s | producer alone rows/s | ratio | staging s | peak RSS MB |");
-    println!("|---|---|---|---|---|---|---|---|");
+    println!(
+        "| rows | row bytes | rows/s | event MB/s | producer alone rows/s | ratio | staging s | peak RSS MB | kills at row: s to next commit |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
     for case in asked {
-        let (rows, bytes) = case.split_once('x').unwrap_or((&case, "200"));
-        let measured = runtime.block_on(measure(rows.parse()?, bytes.parse()?))?;
+        let (case, kills) = case.split_once('~').unwrap_or((&case, "0"));
+        let (rows, bytes) = case.split_once('x').unwrap_or((case, "200"));
+        let measured = runtime.block_on(measure(rows.parse()?, bytes.parse()?, kills.parse()?))?;
         println!("{measured}");
     }
     Ok(())
@@ -65,7 +69,7 @@ impl Process {
     }
 }
 
-async fn measure(rows: u64, bytes: u64) -> Outcome<String> {
+async fn measure(rows: u64, bytes: u64, kills: u64) -> Outcome<String> {
     let folder = tempfile::tempdir()?;
     let (_sim, url, servers) = simulator(folder.path())?;
     let config_file = configuration(folder.path(), &url, &servers)?;
@@ -74,19 +78,10 @@ async fn measure(rows: u64, bytes: u64) -> Outcome<String> {
     load(&session, rows, bytes).await?;
 
     let began = Instant::now();
-    let publisher = Process(
-        Command::new(env!("CARGO_BIN_EXE_snowmelt"))
-            .args(["--log", "warn", "run", "--config"])
-            .arg(&config_file)
-            // As docs/operations.md advises: glibc keeps result chunks for itself otherwise.
-            .env("MALLOC_MMAP_THRESHOLD_", MMAP_THRESHOLD)
-            .stderr(Stdio::inherit())
-            .spawn()?,
-    );
+    let mut victim = Victim::start(&config_file, rows, kills)?;
     let kafka = Kafka::builder(&servers).connect().await?;
-    let ((first, last), sample) = tokio::try_join!(follow(&kafka, rows), sample(&kafka))?;
-    let rss = publisher.peak_rss()?;
-    drop(publisher);
+    let ((first, last), sample) = tokio::try_join!(follow(&kafka, rows, &mut victim), sample(&kafka))?;
+    let (rss, resumed) = victim.end()?;
 
     let carried = last.row - first.row;
     let rate = per_second(carried, last.at - first.at);
@@ -94,11 +89,62 @@ async fn measure(rows: u64, bytes: u64) -> Outcome<String> {
     // The cluster keeps everything in memory, so that the ceiling of a long run is taken from part of it.
     let alone = produce_alone(&kafka, &sample, rows.min(1_000_000)).await?;
     Ok(format!(
-        "| {rows} | {bytes} | {rate:.0} | {:.0} | {alone:.0} | {:.2} | {:.1} | {rss} |",
+        "| {rows} | {bytes} | {rate:.0} | {:.0} | {alone:.0} | {:.2} | {:.1} | {rss} | {resumed} |",
         rate * event_bytes as f64 / 1e6,
         rate / alone,
         (first.at - began).as_secs_f64(),
     ))
+}
+
+/// The publisher, and how it is killed.
+struct Victim {
+    config: PathBuf,
+    process: Process,
+    /// Rows after which it is killed next, the nearest last.
+    places: Vec<u64>,
+    /// Where it was killed and when, until the next commit.
+    killed: Option<Seen>,
+    rss: u64,
+    resumed: Vec<String>,
+}
+
+impl Victim {
+    fn start(config: &Path, rows: u64, kills: u64) -> Outcome<Self> {
+        let places = (1..=kills).rev().map(|kill| rows * kill / (kills + 1)).collect();
+        let process = Self::spawn(config)?;
+        Ok(Self { config: config.to_owned(), process, places, killed: None, rss: 0, resumed: Vec::new() })
+    }
+
+    fn spawn(config: &Path) -> Outcome<Process> {
+        let child = Command::new(env!("CARGO_BIN_EXE_snowmelt"))
+            .args(["--log", "warn", "run", "--config"])
+            .arg(config)
+            // As docs/operations.md advises: glibc keeps result chunks for itself otherwise.
+            .env("MALLOC_MMAP_THRESHOLD_", MMAP_THRESHOLD)
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        Ok(Process(child))
+    }
+
+    /// A checkpoint came: kills and starts again where it is time to.
+    fn reached(&mut self, row: u64, at: Instant) -> Outcome<()> {
+        if let Some(killed) = self.killed.take_if(|killed| row > killed.row) {
+            self.resumed.push(format!("{}: {:.1}", killed.row, (at - killed.at).as_secs_f64()));
+        }
+        if self.killed.is_none() && self.places.pop_if(|place| row >= *place).is_some() {
+            self.rss = self.rss.max(self.process.peak_rss()?);
+            self.process.0.kill()?;
+            self.process.0.wait()?;
+            self.killed = Some(Seen { row, at: Instant::now() });
+            self.process = Self::spawn(&self.config)?;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Outcome<(u64, String)> {
+        let resumed = if self.resumed.is_empty() { "none".to_owned() } else { self.resumed.join(", ") };
+        Ok((self.rss.max(self.process.peak_rss()?), resumed))
+    }
 }
 
 fn per_second(count: u64, time: Duration) -> f64 {
@@ -161,7 +207,7 @@ struct Seen {
 }
 
 /// Follows the checkpoint topic until all rows are in Kafka.
-async fn follow(kafka: &Kafka, rows: u64) -> Outcome<(Seen, Seen)> {
+async fn follow(kafka: &Kafka, rows: u64, victim: &mut Victim) -> Outcome<(Seen, Seen)> {
     let consumer = kafka
         .consumer_without_group()
         .isolation_level(IsolationLevel::ReadCommitted)
@@ -178,6 +224,7 @@ async fn follow(kafka: &Kafka, rows: u64) -> Outcome<(Seen, Seen)> {
             let Some(value) = record.value else { continue };
             let row = Checkpoint::from_bytes("bench", &value)?.row;
             let seen = Seen { row, at: Instant::now() };
+            victim.reached(row, seen.at)?;
             match (&first, row) {
                 (_, 0) => {}
                 (None, _) => first = Some(seen),

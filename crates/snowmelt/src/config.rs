@@ -13,13 +13,16 @@
 //! the passwords open is for `check` to say.
 
 mod choice;
+mod columns;
 mod connection;
 mod credentials;
+mod filter;
 mod format;
 mod kafka;
 mod name;
 mod nearest;
 mod pace;
+mod pattern;
 mod private_key;
 mod problem;
 mod quantity;
@@ -47,11 +50,14 @@ pub(crate) use self::quantity::parse_duration;
 pub(crate) use self::setting::article;
 pub(crate) use self::text::Text;
 pub use choice::Choice;
+pub use columns::Columns;
 pub use credentials::{Credentials, KeyTrouble, read_private_key};
+pub use filter::Filter;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
 pub use pace::{Delivery, Poll, Retry, Staleness};
+pub use pattern::Pattern;
 pub use private_key::{KeyError, PrivateKey};
 pub use problem::{Problem, Problems, Refusal};
 pub use reference::reference;
@@ -60,7 +66,7 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{OnStale, Snapshot, Table};
+pub use tables::{OnPoison, OnStale, Snapshot, Table};
 pub use token::{Token, TokenCommand};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
@@ -131,7 +137,12 @@ impl Config {
         let poll = Poll::build(&reading.section("poll"));
         let staleness = Staleness::build(&reading.section("staleness"));
         let retry = Retry::build(&reading.section("retry"));
-        let naming = Naming { pipeline: name.as_deref(), topics: topics.as_ref(), checkpoint: checkpoint.as_ref() };
+        let naming = Naming {
+            pipeline: name.as_deref(),
+            topics: topics.as_ref(),
+            checkpoint: checkpoint.as_ref(),
+            salted: reading.section("snowflake").given("hash_salt"),
+        };
         let tables = Table::build_all(&reading.each("tables"), &naming);
         Some(Self {
             name: name?,

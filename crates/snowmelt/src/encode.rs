@@ -4,9 +4,10 @@
 //! tombstone, the rest in headers). Equal keys give equal bytes, always, because partition and
 //! compaction go by them; no digit is lost; the metadata columns of the staging table are not part of
 //! the row. A value that has no form in JSON is an error that names it, for the table's policy to
-//! judge. An [`Encoder`] is made once per table schema and writes straight from cells to bytes.
+//! judge, which may want a dead letter instead (`dead_letter`). An [`Encoder`] is made once per table schema and writes straight from cells to bytes.
 
 mod calendar;
+mod dead_letter;
 mod envelope;
 mod image;
 mod json;
@@ -18,7 +19,10 @@ mod golden;
 #[cfg(test)]
 mod trial;
 
+pub use dead_letter::{DeadLetters, Poison};
 pub use options::{BatchInfo, BinaryForm, EncoderOptions, Envelope, Key, Numbers, SetupError, VariantForm};
+
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
@@ -37,6 +41,8 @@ pub struct Encoded {
     pub value: Option<Bytes>,
     /// Headers, in order.
     pub headers: Vec<(&'static str, Bytes)>,
+    /// Topic; `None` for the table's own, where all go but dead letters.
+    pub topic: Option<Arc<str>>,
 }
 
 impl Encoded {
@@ -172,9 +178,7 @@ impl Encoder {
         };
 
         scratch.clear();
-        scratch.extend_from_slice(&key.prefix);
-        key.image.write(subject, scratch)?;
-        scratch.extend_from_slice(key.suffix);
+        key.write(subject, scratch)?;
         let key = arena.keep(scratch);
 
         scratch.clear();
@@ -184,25 +188,24 @@ impl Encoder {
                 source.envelope(event, &row.image, row_id, now_ms, scratch)?;
                 scratch.extend_from_slice(row.suffix);
                 let value = Some(arena.keep(scratch));
-                let tombstone = (event.op == Op::Delete && options.tombstones).then(|| Encoded {
+                let tombstone = (event.op == Op::Delete && options.follows_deletes()).then(|| Encoded {
                     key: key.clone(),
                     value: None,
                     headers: Vec::new(),
+                    topic: None,
                 });
-                Ok((Encoded { key, value, headers: Vec::new() }, tombstone))
+                Ok((Encoded { key, value, headers: Vec::new(), topic: None }, tombstone))
             }
             Envelope::Plain => {
                 let value = match &event.after {
                     Some(after) => {
-                        scratch.extend_from_slice(&row.prefix);
-                        row.image.write(after, scratch)?;
-                        scratch.extend_from_slice(row.suffix);
+                        row.write(after, scratch)?;
                         Some(arena.keep(scratch))
                     }
                     None => None,
                 };
                 let headers = source.headers(event, row_id, scratch, arena);
-                Ok((Encoded { key, value, headers }, None))
+                Ok((Encoded { key, value, headers, topic: None }, None))
             }
         }
     }
@@ -216,8 +219,15 @@ struct Arena {
 
 impl Arena {
     const CHUNK: usize = 64 * 1024;
+    const LARGE: usize = 1024 * 1024;
 
-    fn keep(&mut self, bytes: &[u8]) -> Bytes {
+    fn keep(&mut self, bytes: &mut Vec<u8>) -> Bytes {
+        // So large a value is taken as it is: a copy would need its room twice, and the buffer would keep it.
+        if bytes.len() > Self::LARGE {
+            let mut taken = std::mem::take(bytes);
+            taken.shrink_to_fit();
+            return taken.into();
+        }
         // A large value would waste the rest of a chunk, and a small one would keep it alive.
         if bytes.len() > Self::CHUNK / 4 {
             return Bytes::copy_from_slice(bytes);

@@ -89,6 +89,11 @@ pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -
             Err(error) => tracing::error!(%error, "a capture's task ended without a result"),
         }
     }
+    tracing::info!(
+        memory = shared.config.delivery.memory,
+        peak = shared.budget.peak(),
+        "most bytes in flight at one time"
+    );
     let codes = status.snapshot().into_values().filter_map(|capture| capture.exit);
     codes.max_by_key(|code| (*code == ExitCode::Fenced, *code != ExitCode::Ok)).unwrap_or(ExitCode::Bug)
 }

@@ -248,8 +248,13 @@ impl Capture {
             let writes = announcer.writes(std::mem::take(&mut slice.records), next.batch_is_whole());
             sink.commit(writes, &next).await?;
             *checkpoint = next;
-            let (rows, events, bytes) = (slice.rows, slice.events, slice.bytes);
-            self.shared.status.committed(&self.name, &Committed { events, rows, bytes, staged_at_ms, checkpoint });
+            let (rows, events, bytes, dead_letters) = (slice.rows, slice.events, slice.bytes, slice.dead_letters);
+            let committed = Committed { events, dead_letters, rows, bytes, staged_at_ms, checkpoint };
+            self.shared.status.committed(&self.name, &committed);
+            if dead_letters > 0 {
+                let (row, topic) = (checkpoint.row, self.table.dead_letters.as_deref());
+                tracing::warn!(table = self.name, batch = number, row, dead_letters, topic, "rows became dead letters");
+            }
             if self.shared.stop.is_cancelled() {
                 return Ok(false);
             }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Runs as a task of its own beside the committing one, so that reading, encoding and committing overlap. A slice ends
-//! at a bound of rows, bytes or time, whichever comes first, and only ever between two events.
+//! at a bound of rows, bytes or time, whichever comes first, and only ever between two events. An event that cannot be
+//! published is one of its slice all the same: as a dead letter, where the table's policy says so.
 
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Pool, Share};
-use crate::change::{Event, Pairing, RowOrdinal};
+use crate::change::{Event, Pairing, RowOrdinal, RowRef};
 use crate::config::{Config, Table};
-use crate::encode::{BatchInfo, Encoded, Encoder, EncoderOptions, Key};
+use crate::encode::{BatchInfo, DeadLetters, EncodeError, Encoded, Encoder, EncoderOptions, Key, Poison};
 use crate::error::Error;
 use crate::sink::SinkError;
-use crate::source::value::{Column, Value};
+use crate::source::value::{Column, DataType, Value};
 use crate::source::{Batch, SourceError};
 use crate::status::now_ms;
 
@@ -36,6 +37,7 @@ pub(crate) struct Slice {
     pub(crate) row: RowOrdinal,
     pub(crate) rows: u64,
     pub(crate) events: u64,
+    pub(crate) dead_letters: u64,
     pub(crate) bytes: u64,
     #[expect(dead_code, reason = "held until the slice is committed")]
     share: Share,
@@ -44,6 +46,9 @@ pub(crate) struct Slice {
 /// Makes the slices of one batch.
 pub(crate) struct Slicer {
     encoder: Encoder,
+    dead_letters: Option<DeadLetters>,
+    /// Columns whose cells have any length.
+    long: Vec<usize>,
     pairing: Pairing,
     info: BatchInfo,
     pool: Pool,
@@ -66,12 +71,24 @@ struct Limits {
     message: usize,
 }
 
+/// A slice's counts at its last boundary.
+#[derive(Clone, Copy, Default)]
+struct Settled {
+    records: usize,
+    events: u64,
+    dead_letters: u64,
+}
+
 /// The slice being filled.
 struct Open {
     records: Vec<Encoded>,
+    /// Dead letters counted.
     events: u64,
+    dead_letters: u64,
     bytes: usize,
     last: RowOrdinal,
+    /// What there was behind `last`: all, unless the first half of a pair that was split came since.
+    settled: Settled,
     since: Instant,
     share: Share,
 }
@@ -104,6 +121,11 @@ impl Slicer {
         let key = if key.is_empty() { Key::RowId } else { Key::Columns(key) };
         Ok(Self {
             encoder: Encoder::new(options, columns, key)?,
+            dead_letters: table.dead_letters.as_deref().map(|topic| DeadLetters {
+                topic: topic.into(),
+                limit: config.kafka.max_message_bytes.saturating_sub(RECORD_OVERHEAD),
+            }),
+            long: (0..columns.len()).filter(|&index| has_any_length(columns[index].ty)).collect(),
             pairing,
             info: BatchInfo {
                 database: table.name.database.clone(),
@@ -133,6 +155,7 @@ impl Slicer {
     /// Reads the batch to its end. Returns early without an error when the receiver went away.
     pub(crate) async fn run(mut self, mut batch: Batch) -> Result<(), Error> {
         let mut events: Vec<Event> = Vec::new();
+        let mut outlived: Option<Share> = None;
         loop {
             // A slice does not wait for rows longer than its interval. That also keeps the byte budget moving: a
             // capture that holds half a slice while it waits for chunk room would stand in the way of the others.
@@ -160,10 +183,13 @@ impl Slicer {
                     }
                 }
             }
+            // The halves of an update may lie in two chunks, and then the first is there until the second is read.
+            drop(outlived.take());
+            outlived = if self.pairing.holds_a_row() { chunk.outlived() } else { None };
         }
         if self.open.is_none() && batch.total == 0 {
             // Nothing at all: the checkpoint alone moves, so that the empty staging table can go.
-            self.open = Some(self.start(RowOrdinal(0)).await);
+            self.open = Some(self.start(RowOrdinal(0), 0).await);
         }
         let Self { pairing, mut open, mut sent, to, .. } = self;
         pairing.finish()?;
@@ -173,32 +199,59 @@ impl Slicer {
 
     /// Adds one event; false when the receiver went away.
     async fn add(&mut self, event: &Event) -> Result<bool, Error> {
+        let estimate = self.estimate(event);
+        // An event that needs more room than the slice has left begins one of its own, with room for it. Only behind an
+        // event that a checkpoint may follow; the two halves of a pair that was split are let through together.
+        let crowded = |open: &Open| {
+            open.events > 0
+                && open.settled.events == open.events
+                && open.bytes.saturating_add(estimate) > open.share.bytes()
+        };
+        if self.open.as_ref().is_some_and(crowded) && !self.flush().await {
+            return Ok(false);
+        }
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => self.start(event.position).await,
+            None => self.start(event.position, estimate).await,
         };
         let look = open.events % CLOCK_EVERY == CLOCK_EVERY - 1;
         if look {
             self.now_ms = now_ms();
         }
         let before = open.records.len();
-        let refused = match self.encoder.encode(event, &self.info, self.now_ms, &mut open.records) {
-            Err(error) => Some(Error::Encode(error)),
-            Ok(()) => self.too_large(event, open.records.get(before..).unwrap_or_default()).map(Error::Sink),
+        let poison = match self.encoder.encode(event, &self.info, self.now_ms, &mut open.records) {
+            Err(EncodeError { column, reason, .. }) => Some(Poison::Unencodable { column, reason }),
+            Ok(()) => self.too_large(open.records.get(before..).unwrap_or_default()),
         };
-        if let Some(error) = refused {
-            // What came before the bad row still goes out, so that the capture waits exactly at it.
+        if let Some(poison) = poison {
             open.records.truncate(before);
-            if !open.records.is_empty() && event_is_behind(&open, event) {
-                self.open = Some(open);
-                self.flush().await;
+            let told = match &self.dead_letters {
+                Some(to) => self.encoder.dead_letter(event, &poison, to, self.now_ms, &mut open.records),
+                None => false,
+            };
+            if !told {
+                // What came before the bad row still goes out, so that the capture waits exactly at it; but for the first
+                // half of its own pair, which is read again with it.
+                let Settled { records, events, dead_letters } = open.settled;
+                open.records.truncate(records);
+                (open.events, open.dead_letters) = (events, dead_letters);
+                if events > 0 {
+                    self.open = Some(open);
+                    self.flush().await;
+                }
+                return Err(self.halted_by(event, poison));
             }
-            return Err(error);
+            open.dead_letters += 1;
         }
         open.bytes += open.records.get(before..).unwrap_or_default().iter().map(Encoded::size).sum::<usize>();
+        if open.bytes > open.share.bytes() {
+            open.share.settle(open.bytes);
+        }
         open.events += 1;
         if event.boundary {
             open.last = event.position;
+            open.settled =
+                Settled { records: open.records.len(), events: open.events, dead_letters: open.dead_letters };
         }
         let full = open.records.len() >= self.limits.rows
             || open.bytes >= self.limits.bytes
@@ -208,23 +261,55 @@ impl Slicer {
         Ok(if finished { self.flush().await } else { true })
     }
 
-    fn too_large(&self, event: &Event, records: &[Encoded]) -> Option<SinkError> {
+    fn too_large(&self, records: &[Encoded]) -> Option<Poison> {
         let size = records.iter().map(Encoded::size).max()? + RECORD_OVERHEAD;
-        (size > self.limits.message).then(|| SinkError::TooLarge {
-            table: self.table.clone(),
-            row_id: match event.subject().map(|row| row.value(self.row_id)) {
-                Some(Value::Text(row_id)) => row_id.to_owned(),
-                _ => String::new(),
-            },
-            topic: self.topic.clone(),
-            size,
-            limit: self.limits.message,
-        })
+        (size > self.limits.message).then_some(Poison::TooLarge { size, limit: self.limits.message })
     }
 
-    async fn start(&self, last: RowOrdinal) -> Open {
-        let share = self.pool.take(self.limits.bytes).await;
-        Open { records: Vec::new(), events: 0, bytes: 0, last, since: Instant::now(), share }
+    fn halted_by(&self, event: &Event, poison: Poison) -> Error {
+        let row_id = match event.subject().map(|row| row.value(self.row_id)) {
+            Some(Value::Text(row_id)) => row_id.to_owned(),
+            _ => String::new(),
+        };
+        match poison {
+            Poison::Unencodable { column, reason } => {
+                EncodeError { column, row: event.position, row_id, reason }.into()
+            }
+            Poison::TooLarge { size, limit } => {
+                let (table, topic) = (self.table.clone(), self.topic.clone());
+                SinkError::TooLarge { table, row_id, topic, size, limit }.into()
+            }
+        }
+    }
+
+    /// About how many bytes the event's records will have: its long cells and something for the rest. Known before they
+    /// are written, so that room is there first.
+    fn estimate(&self, event: &Event) -> usize {
+        const REST: usize = 1024;
+        let long = |row: &RowRef| -> usize {
+            let length = |&column: &usize| match row.value(column) {
+                Value::Text(text) | Value::Variant(text) => text.len(),
+                Value::Binary(bytes) => bytes.len() / 3 * 4,
+                _ => 0,
+            };
+            self.long.iter().map(length).sum()
+        };
+        let rows = [&event.before, &event.after];
+        rows.into_iter().flatten().map(long).sum::<usize>() + REST
+    }
+
+    async fn start(&self, last: RowOrdinal, estimate: usize) -> Open {
+        let share = self.pool.take(self.limits.bytes.max(estimate)).await;
+        Open {
+            records: Vec::new(),
+            events: 0,
+            dead_letters: 0,
+            bytes: 0,
+            last,
+            settled: Settled::default(),
+            since: Instant::now(),
+            share,
+        }
     }
 
     async fn flush(&mut self) -> bool {
@@ -241,16 +326,26 @@ async fn flush(open: &mut Option<Open>, sent: &mut u64, to: &mpsc::Sender<Slice>
         records: open.records,
         row: open.last,
         rows,
-        events: open.events,
+        events: open.events - open.dead_letters,
+        dead_letters: open.dead_letters,
         bytes: open.bytes as u64,
         share: open.share,
     };
     to.send(slice).await.is_ok()
 }
 
-/// Whether the slice ends before `event`, so that it may be sent without it.
-fn event_is_behind(open: &Open, event: &Event) -> bool {
-    open.last < event.position
+fn has_any_length(ty: DataType) -> bool {
+    matches!(
+        ty,
+        DataType::Text
+            | DataType::Binary
+            | DataType::Variant
+            | DataType::Object
+            | DataType::Array
+            | DataType::Map
+            | DataType::Geography
+            | DataType::Geometry
+    )
 }
 
 /// The key columns' indices by the names the batch was ordered with; empty when the row id is the key.

@@ -10,6 +10,7 @@
 //! never used twice, drops only touch what a committed checkpoint covers.
 
 pub mod error;
+pub mod selection;
 pub mod session;
 pub mod staging;
 pub mod value;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use error::SourceError;
 
+use self::selection::Selection;
 use self::session::{RowStream, Session, TableRow};
 use self::staging::{Made, Names, Note};
 use self::value::{Column, DataType};
@@ -247,11 +249,13 @@ impl Source {
         self.look_at(stream, checkpoint).await?;
         let key = stream.key.as_ref().map(|key| key.iter().map(|column| column.name.clone()).collect());
         let columns: Vec<&Column> = stream.key.iter().flatten().collect();
+        let selection = self.select(stream).await?;
         let sql = staging::create_staging(
             &self.names.staging(checkpoint.generation, number),
             &stream.name,
             &self.names.claim(self.claim),
             &columns,
+            &selection,
             &Note::new(key, initial).after_gap(initial && stream.gap),
         );
         failpoint::hit("before-staging");
@@ -261,9 +265,28 @@ impl Source {
         failpoint::hit("after-staging");
         match staged {
             Ok(_) => Ok(true),
-            Err(error @ SourceError::Refused { .. }) => Err(self.diagnose(checkpoint, error).await),
+            Err(error) if error.is_object_missing() => Err(self.diagnose(checkpoint, error).await),
+            // Whatever Snowflake calls it: a statement that names the columns there were fails when there are others.
+            Err(error @ SourceError::Refused { .. }) => match self.diagnose(checkpoint, error).await {
+                error @ SourceError::Refused { .. } if self.select(stream).await? != selection => {
+                    tracing::debug!(%error, "staging was refused for other columns");
+                    Err(SourceError::ColumnsChanged { table: self.table.name.to_string() })
+                }
+                error => Err(error),
+            },
             Err(error) => Err(error),
         }
+    }
+
+    /// The configured rows and columns, resolved against the columns the stream has now.
+    async fn select(&self, stream: &Stream) -> Result<Selection, SourceError> {
+        let key: Vec<String> = stream.key.iter().flatten().map(|column| column.name.clone()).collect();
+        if Selection::takes_all_columns(&self.table) {
+            return Selection::resolve(&self.table, &[], &key);
+        }
+        let sql = format!("SELECT * FROM {}", stream.name.quoted());
+        let columns = self.session.describe("the columns of the stream", &sql).await?;
+        Selection::resolve(&self.table, &columns, &key)
     }
 
     async fn has_data(&self, checkpoint: &Checkpoint, stream: &Stream) -> Result<bool, SourceError> {
@@ -314,6 +337,11 @@ impl Source {
             self.drop_older_streams(checkpoint.generation).await?;
         }
         let note = row.text("comment").and_then(|comment| Note::parse(&comment)).filter(|_| adopted.is_none());
+        if let Some(note) = &note
+            && note.filter != Note::new(None, false).filtered(self.table.filter.as_ref()).filter
+        {
+            return Err(SourceError::FilterChanged { stream: name.to_string(), table: self.table.name.to_string() });
+        }
         let (initial, gap) = note.map_or((false, false), |note| (note.initial, note.gap));
         let key = match self.find_key(&name).await {
             // It may go stale between two statements, or only say so when it is read.
@@ -331,7 +359,8 @@ impl Source {
     async fn make_stream(&self, name: &ObjectName, checkpoint: &Checkpoint) -> Result<(), SourceError> {
         let what = "the creation of the stream";
         let again = checkpoint.generation > 1;
-        let note = Note::new(None, again || self.table.snapshot == Snapshot::Initial);
+        let initial = again || self.table.snapshot == Snapshot::Initial;
+        let note = Note::new(None, initial).filtered(self.table.filter.as_ref());
         let before = self.names.stream(checkpoint.generation.saturating_sub(1));
         let seamless = again && !checkpoint.gap && {
             let found =

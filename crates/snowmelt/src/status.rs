@@ -55,6 +55,8 @@ pub struct CaptureStatus {
     pub topic: String,
     /// Events committed to Kafka, tombstones not counted.
     pub events: u64,
+    /// Events that could not be published and went to the dead-letter topic instead.
+    pub dead_letters: u64,
     /// Staged rows whose events are committed.
     pub rows: u64,
     /// Bytes of keys, values and headers committed.
@@ -110,6 +112,7 @@ impl Status {
             state: State::Resuming,
             topic: topic.to_owned(),
             events: 0,
+            dead_letters: 0,
             rows: 0,
             bytes: 0,
             commits: 0,
@@ -166,6 +169,7 @@ impl Status {
     pub(crate) fn committed(&self, table: &str, slice: &Committed<'_>) {
         self.change(table, |status| {
             status.events += slice.events;
+            status.dead_letters += slice.dead_letters;
             status.rows += slice.rows;
             status.bytes += slice.bytes;
             status.commits += 1;
@@ -194,6 +198,7 @@ impl Status {
 /// What a committed slice adds.
 pub(crate) struct Committed<'a> {
     pub(crate) events: u64,
+    pub(crate) dead_letters: u64,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) staged_at_ms: i64,

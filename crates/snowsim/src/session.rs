@@ -149,14 +149,21 @@ impl Session {
                 .filter(|name| catalog.warehouses.contains_key(name));
             current.role = Some(role);
         }
-        let parameters = login.parameters.into_iter().map(|(name, value)| (name.to_uppercase(), value));
+        let given = login.parameters.into_iter().map(|(name, value)| (name.to_uppercase(), value));
+        let (variables, parameters): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            given.partition(|(name, _)| name.starts_with('$'));
+        // A login's variables are text, as its documented way through the drivers' properties makes them.
+        let variables = variables.into_iter().map(|(name, value)| {
+            let text = parameters::shown(&value).replace('\\', "\\\\").replace('\'', "''");
+            (name[1..].to_owned(), format!("'{text}'"))
+        });
         Ok(Self {
             engine,
             number,
             user,
             current,
-            parameters: parameters.collect(),
-            variables: BTreeMap::new(),
+            parameters,
+            variables: variables.collect(),
             transaction: None,
             last_query: None,
             temporary: Vec::new(),

@@ -236,6 +236,11 @@ impl Pairing {
         }
     }
 
+    /// Whether a row waits for its other half, and keeps the batch alive that it came in.
+    pub fn holds_a_row(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// The ordinal of the last row taken, 0 before the first.
     pub fn last(&self) -> RowOrdinal {
         self.last

@@ -18,12 +18,14 @@ pub(super) async fn check(config: &Config, findings: &mut Findings) {
     if check_topic(&cluster, &checkpoints, findings).await {
         check_setting(&cluster, &checkpoints.name, "cleanup.policy", findings, judge_cleanup).await;
     }
-    let mut topics: Vec<&str> = config.tables.iter().map(|table| table.topic.as_str()).collect();
-    topics.sort_unstable();
-    topics.dedup();
-    for topic in topics {
-        if check_topic(&cluster, &Wanted::events(config, topic), findings).await {
-            let needed = config.kafka.max_message_bytes;
+    let events = config.tables.iter().map(|table| Wanted::events(config, &table.topic));
+    let dead_letters = config.tables.iter().filter_map(|table| table.dead_letters.as_deref());
+    let mut topics: Vec<Wanted> = events.chain(dead_letters.map(|topic| Wanted::dead_letters(config, topic))).collect();
+    topics.sort_by(|a, b| a.name.cmp(&b.name));
+    topics.dedup_by(|a, b| a.name == b.name);
+    for wanted in topics {
+        if check_topic(&cluster, &wanted, findings).await {
+            let (topic, needed) = (&wanted.name, config.kafka.max_message_bytes);
             check_setting(&cluster, topic, "max.message.bytes", findings, |value| judge_size(value, needed)).await;
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Findings;
 use crate::config::{Config, ObjectName, Snowflake, Table};
 use crate::source::SourceError;
+use crate::source::selection::Selection;
 use crate::source::session::Session;
 use crate::source::staging::{self, Note};
 use crate::source::value::{Column, DataType};
@@ -123,7 +124,8 @@ async fn try_state_schema(
     if wake {
         let id = Column { name: "ID".to_owned(), ty: DataType::Fixed { precision: 38, scale: 0 }, nullable: true };
         let note = Note::new(Some(vec!["ID".to_owned()]), true);
-        run("staging", staging::create_staging(staging_table, stream, table, &[&id], &note)).await?;
+        run("staging", staging::create_staging(staging_table, stream, table, &[&id], &Selection::default(), &note))
+            .await?;
         run("staging", staging::read_staging(staging_table, 0)).await?;
     }
     Ok(())
@@ -144,7 +146,8 @@ async fn check_table(session: &Arc<Session>, table: &Table, role: &str, state_ok
             return findings.problem(subject, error.finding(), remedy);
         }
     };
-    check_key(session, table, &columns, findings).await;
+    let key = check_key(session, table, &columns, findings).await;
+    check_selection(session, table, &columns, &key, findings).await;
     if let Some(stream) = &table.stream {
         return check_stream(session, table, stream, findings).await;
     }
@@ -180,21 +183,54 @@ async fn check_change_tracking(session: &Arc<Session>, table: &Table, role: &str
     }
 }
 
-async fn check_key(session: &Arc<Session>, table: &Table, columns: &[Column], findings: &mut Findings) {
+/// Filter and masks, compiled and not run: names, types and the salt are Snowflake's to judge.
+async fn check_selection(
+    session: &Arc<Session>,
+    table: &Table,
+    columns: &[Column],
+    key: &[String],
+    findings: &mut Findings,
+) {
+    if table.filter.is_none() && Selection::takes_all_columns(table) {
+        return;
+    }
+    let subject = format!("filter and columns of {}", table.name);
+    let selection = match Selection::resolve(table, columns, key) {
+        Ok(selection) => selection,
+        Err(error) => return findings.failure(subject, error),
+    };
+    match session.describe("the filter and the masks", &selection.trial(table)).await {
+        Ok(columns) => {
+            let rows = if table.filter.is_some() { "some rows" } else { "all rows" };
+            findings.ok(subject, format!("compile: {rows}, {} columns", columns.len()));
+        }
+        Err(error) => {
+            let remedy = format!("correct `filter` and `columns` of {} in the configuration", table.name);
+            findings.problem(subject, error.finding(), remedy);
+        }
+    }
+}
+
+/// The key columns' names, none if there is no key.
+async fn check_key(session: &Arc<Session>, table: &Table, columns: &[Column], findings: &mut Findings) -> Vec<String> {
     let subject = format!("key of {}", table.name);
     let (key, origin) = match &table.key {
         Some(key) => (key.clone(), "configured"),
         None => match crate::source::primary_key(session, &table.name).await {
             Ok(key) => (key, "declared as the primary key"),
-            Err(error) => return findings.failure(subject, error),
+            Err(error) => {
+                findings.failure(subject, error);
+                return Vec::new();
+            }
         },
     };
     if key.is_empty() {
-        return findings.warning(
+        findings.warning(
             subject,
             "none is declared or configured: each row's key is its row id, which consumers cannot know",
             "set `key` for the table, or declare a primary key",
         );
+        return key;
     }
     match crate::source::resolve_key(&table.name, &key, columns) {
         Ok(_) => {
@@ -202,6 +238,7 @@ async fn check_key(session: &Arc<Session>, table: &Table, columns: &[Column], fi
         }
         Err(error) => findings.failure(subject, error),
     }
+    key
 }
 
 async fn check_stream(session: &Arc<Session>, table: &Table, stream: &ObjectName, findings: &mut Findings) {

@@ -37,7 +37,7 @@ pub fn reference() -> String {
     for info in SECTIONS {
         let heading = match (info.presence, info.path.strip_suffix("[]")) {
             (Presence::Repeated, Some(array)) => format!("[[{array}]]"),
-            _ => format!("[{}]", info.path),
+            _ => super::unknown::heading(info.path),
         };
         page.push_str("\n## `");
         page.push_str(&heading);
@@ -99,5 +99,6 @@ fn takes(kind: &Kind) -> String {
         Kind::Folder => "Path of a folder".to_owned(),
         Kind::List(rule) => format!("Array of at least one string: {}", rule.form),
         Kind::Map(rule) => format!("Table of strings by {}", rule.form),
+        Kind::Counts(rule, max) => format!("Table of integers between 1 and {max} by {}", rule.form),
     }
 }

@@ -10,7 +10,9 @@ use std::str::FromStr;
 use reqwest::Url;
 use tunnel::attribute::{Policy, RelayName};
 
+use super::filter::Filter;
 use super::name::{NameError, ObjectName, SchemaName, identifier};
+use super::pattern::Pattern;
 use super::problem::Refusal;
 use super::topics::{TopicTemplate, legal_topic};
 use super::tunnel::PortRange;
@@ -44,6 +46,8 @@ pub(super) const TOPIC_TEMPLATE: Rule = Rule { form: "topic name with placeholde
 pub(super) const SCHEMA: Rule = Rule { form: "`DATABASE.SCHEMA`", check: schema };
 pub(super) const OBJECT: Rule = Rule { form: "`DATABASE.SCHEMA.NAME`", check: object };
 pub(super) const COLUMN: Rule = Rule { form: "column name", check: column };
+pub(super) const PATTERN: Rule = Rule { form: "column name, or a pattern with `*`", check: pattern };
+pub(super) const FILTER: Rule = Rule { form: "condition in SQL", check: filter };
 pub(super) const RELAY_NAME: Rule = Rule { form: "relay name", check: relay_name };
 pub(super) const POLICY: Rule = Rule { form: "attributes with `and`, `or`, `not` and parentheses", check: policy };
 pub(super) const ENDPOINT: Rule = Rule { form: "IP address and port", check: endpoint };
@@ -207,6 +211,16 @@ fn object(text: &str) -> Result<String, Refusal> {
 fn column(text: &str) -> Result<String, Refusal> {
     identifier(text)
         .map_err(|error| name_refusal(error, "write one column's name, quoted if it is case-sensitive: '\"Id\"'"))
+}
+
+fn pattern(text: &str) -> Result<String, Refusal> {
+    text.parse::<Pattern>().map(|_| text.to_owned()).map_err(|error| {
+        name_refusal(error, "write a column's name, a pattern such as \"PII_*\", or a quoted name: '\"Id\"'")
+    })
+}
+
+fn filter(text: &str) -> Result<String, Refusal> {
+    Filter::parse(text).map(|filter| filter.as_sql().to_owned())
 }
 
 /// These three are the publisher's own: the first two have settings, and the

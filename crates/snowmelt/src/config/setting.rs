@@ -89,6 +89,8 @@ pub enum Kind {
     List(&'static Rule),
     /// A table of strings, whose names follow a rule.
     Map(&'static Rule),
+    /// A table of whole numbers, at least 1 and at most this, whose names follow a rule.
+    Counts(&'static Rule, i64),
 }
 
 /// What reading a value may ask of the world.
@@ -163,6 +165,7 @@ impl Setting {
             (Kind::File | Kind::Folder, DeValue::String(_)) => self.refuse("is empty".to_owned()),
             (Kind::List(rule), DeValue::Array(items)) => self.read_list(rule, items),
             (Kind::Map(rule), DeValue::Table(table)) => self.read_map(rule, table),
+            (Kind::Counts(rule, max), DeValue::Table(table)) => self.read_counts(rule, *max, table),
             (kind, found) => self.refuse(format!("is {}, not {}", article(found), kind.noun())),
         }
     }
@@ -293,6 +296,28 @@ impl Setting {
     }
 }
 
+impl Setting {
+    fn read_counts(&self, rule: &Rule, max: i64, table: &DeTable<'_>) -> Result<Value, Vec<Refusal>> {
+        let mut counts = BTreeMap::new();
+        let mut refusals = Vec::new();
+        for (key, value) in table {
+            let key = key.get_ref().as_ref();
+            let count = match value.get_ref() {
+                DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
+                _ => None,
+            };
+            match (rule.apply(key), count) {
+                (Ok(key), Some(count)) if (1..=max).contains(&count) => {
+                    counts.insert(key, count);
+                }
+                (Err(refusal), _) => refusals.push(Refusal::new(format!("{key} {}", refusal.reason), refusal.remedy)),
+                (Ok(_), _) => refusals.push(self.refusal(format!("{key} is not an integer between 1 and {max}"))),
+            }
+        }
+        if refusals.is_empty() { Ok(Value::Counts(counts)) } else { Err(refusals) }
+    }
+}
+
 impl Kind {
     fn noun(&self) -> &'static str {
         match self {
@@ -305,6 +330,7 @@ impl Kind {
             Self::File | Self::Folder => "a string with a path",
             Self::List(_) => "an array of strings",
             Self::Map(_) => "a table of strings",
+            Self::Counts(..) => "a table of integers",
         }
     }
 

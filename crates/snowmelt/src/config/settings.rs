@@ -13,7 +13,7 @@ use super::kafka::{Compression, Mechanism};
 use super::rule;
 use super::setting::{Fallback, Kind, Setting};
 use super::snowflake::{Authenticator, ResultFormat};
-use super::tables::{OnStale, Snapshot};
+use super::tables::{OnPoison, OnStale, Snapshot};
 use Fallback::{Otherwise, Required, Value};
 
 /// A section of the file.
@@ -89,6 +89,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         "How long to wait before trying again after a failure: from `initial`, doubled and jittered, to `max`.",
     ),
     section("tables[]", Presence::Repeated, "A table to capture. There is at least one."),
+    section(
+        "tables[].columns",
+        Presence::Always,
+        "Which columns of the table above leave Snowflake, and which of them masked. What is left out or masked here is so already in the staging table. A masked column is text, whatever it was, and NULL stays NULL ([guarantees.md](guarantees.md#filters-and-masks)). A name that is no column halts the capture, so that a renamed column does not slip through; patterns may match nothing.",
+    ),
 ];
 
 const KIB: u64 = 1 << 10;
@@ -158,6 +163,8 @@ pub const SETTINGS: &[Setting] = &[
         "Longest wait for one HTTP answer. Long statements are polled, and may take longer than this."),
     setting("snowflake.session_parameters", Kind::Map(&rule::PARAMETER), Otherwise("none"), r#"{ STATEMENT_TIMEOUT_IN_SECONDS = "3600" }"#,
         "Further session parameters, each value a string. `AUTOCOMMIT`, `QUERY_TAG` and the result format are the publisher's own."),
+    setting("snowflake.hash_salt", Kind::Secret, Otherwise("none; needed for `columns.hash`"), r#"{ file = "hash-salt" }"#,
+        "What hashes of masked columns are salted with, at least 16 characters. Equal values have equal hashes wherever the salt is the same; with another salt a hashed key is another key. Snowflake gets its SHA-256 as a session variable at login, not in any statement."),
 
     setting("kafka.bootstrap_servers", Kind::List(&rule::SERVER), Otherwise("none; needed unless there is a `[tunnel]`"), r#"["broker-1:9092", "broker-2:9092"]"#,
         "Brokers to ask first; the others are learnt from them."),
@@ -220,6 +227,8 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("topics.name", Kind::Text(&rule::TOPIC_TEMPLATE), Value(r#""{database}.{schema}.{table}""#), r#""cdc.{pipeline}.{table}""#,
         "Name of a table's topic, with `{pipeline}`, `{database}`, `{schema}`, `{table}`. Characters of identifiers that Kafka does not allow become `_`. Two tables may not map to one topic, nor to two that differ only in `.` and `_`."),
+    setting("topics.dead_letter", Kind::Text(&rule::TOPIC_TEMPLATE), Value(r#""{pipeline}.dead-letters""#), r#""dead.{table}""#,
+        "Name of the topic of rows that cannot be published, for tables with `on_poison = \"dead_letter\"`; placeholders as in `name`. Tables may share it. It may not be the topic of events or checkpoints."),
     setting("topics.create", Kind::Flag, Value("true"), "false",
         "Whether missing topics are created."),
     setting("topics.partitions", PARTITIONS, Value("6"), "12",
@@ -282,4 +291,19 @@ pub const SETTINGS: &[Setting] = &[
         "An existing stream to consume, which nothing else may consume. Goes with `snapshot = \"never\"`."),
     setting("tables[].on_stale", Kind::Choice(OnStale::WORDS), Value(r#""halt""#), r#""resnapshot""#,
         "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked."),
+    setting("tables[].on_poison", Kind::Choice(OnPoison::WORDS), Value(r#""fail""#), r#""dead_letter""#,
+        "What becomes of a row that is larger than `kafka.max_message_bytes`, or that has no form in JSON ([events.md](events.md#dead-letters))."),
+    setting("tables[].filter", Kind::Text(&rule::FILTER), Otherwise("every row"), r#""REGION = 'EU' AND NOT IS_TEST""#,
+        "Which rows are captured: a condition in Snowflake's SQL on the row's own columns, also those that are not sent. A row that begins to fit is a create, one that no longer fits is a delete ([guarantees.md](guarantees.md#filters-and-masks)). It may not go by the clock, the session or other tables. Changing it halts the capture, which then needs a new snapshot."),
+
+    setting("tables[].columns.include", Kind::List(&rule::PATTERN), Otherwise("all columns"), r#"["ORDER_ID", "TOTAL*"]"#,
+        "The only columns that are sent."),
+    setting("tables[].columns.exclude", Kind::List(&rule::PATTERN), Otherwise("none"), r#"["INTERNAL_*", "NOTE"]"#,
+        "Columns that are not sent, even if they are included. Not the key's."),
+    setting("tables[].columns.hash", Kind::List(&rule::PATTERN), Otherwise("none"), r#"["EMAIL"]"#,
+        "Columns of which a salted SHA-256 in hexadecimal is sent. The only mask for key columns. Not for FLOAT, semi-structured and geospatial columns and vectors, which have no one text."),
+    setting("tables[].columns.redact", Kind::List(&rule::PATTERN), Otherwise("none"), r#"["PHONE"]"#,
+        "Columns of which `***` is sent."),
+    setting("tables[].columns.truncate", Kind::Counts(&rule::PATTERN, 1_000_000), Otherwise("none"), r#"{ POSTCODE = 2 }"#,
+        "Columns of which so many leading characters are sent. For text, numbers, dates, times and TIMESTAMP_NTZ (`YYYY-MM-DD HH:MI:SS.` and nine digits)."),
 ];

@@ -14,6 +14,7 @@ use super::name::SchemaName;
 use super::problem::Refusal;
 use super::reading::Section;
 use super::rule;
+use super::secret::Secret;
 
 choice! {
     /// How a session proves who it is.
@@ -65,7 +66,13 @@ pub struct Snowflake {
     pub request_timeout: Duration,
     /// Further session parameters, by name as written; default none.
     pub session_parameters: BTreeMap<String, String>,
+    /// What hashes of masked columns are salted with; there if any table's
+    /// `columns.hash` is.
+    pub hash_salt: Option<Secret>,
 }
+
+/// A salt that is shorter could be found by trying.
+const SHORTEST_SALT: usize = 16;
 
 /// What the section is read with.
 pub(super) struct Sources<'a> {
@@ -80,6 +87,7 @@ impl Snowflake {
         name: Option<&str>,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Option<Self> {
+        check_salt(section);
         let query_tag = section.get::<Option<String>>("query_tag");
         // Without its connection nobody can tell what is missing.
         let connection = match section.get::<Option<String>>("connection")? {
@@ -109,6 +117,7 @@ impl Snowflake {
             result_format: section.get("result_format")?,
             request_timeout: section.get("request_timeout")?,
             session_parameters: section.get("session_parameters")?,
+            hash_salt: section.get("hash_salt")?,
         })
     }
 }
@@ -196,4 +205,15 @@ pub(super) fn refused<T>(section: &Section<'_>, key: &str, result: Result<T, Ref
 /// with hyphens in their place.
 pub(super) fn default_host(account: &str) -> String {
     format!("{}.snowflakecomputing.com", account.to_ascii_lowercase().replace('_', "-"))
+}
+
+fn check_salt(section: &Section<'_>) {
+    let salt = section.get::<Option<Secret>>("hash_salt").flatten();
+    if salt.is_some_and(|salt| salt.expose().len() < SHORTEST_SALT) {
+        section.refuse(
+            "hash_salt",
+            format!("is shorter than {SHORTEST_SALT} characters, and could be found by trying"),
+            "draw a random one, for instance with `openssl rand -hex 32`, and keep it".to_owned(),
+        );
+    }
 }

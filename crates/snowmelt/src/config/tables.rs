@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 
 use super::choice::choice;
+use super::columns::Columns;
+use super::filter::Filter;
 use super::name::ObjectName;
 use super::reading::Section;
 use super::topics::{Checkpoint, Topics, collision_form, legal_topic};
@@ -27,6 +29,14 @@ choice! {
     }
 }
 
+choice! {
+    /// What becomes of a row that cannot be published: too large for Kafka, or without a form in JSON.
+    OnPoison {
+        Fail = "fail", "the capture halts before it, and loses nothing";
+        DeadLetter = "dead_letter", "a record about it goes to `topics.dead_letter`, in the same transaction, and the capture goes on";
+    }
+}
+
 /// One of `[[tables]]`.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -43,6 +53,15 @@ pub struct Table {
     pub stream: Option<ObjectName>,
     /// Default `halt`.
     pub on_stale: OnStale,
+    /// Default `fail`.
+    pub on_poison: OnPoison,
+    /// Where rows go that cannot be published; there if and only if
+    /// `on_poison` is `dead_letter`.
+    pub dead_letters: Option<String>,
+    /// Which rows are captured; `None`: all.
+    pub filter: Option<Filter>,
+    /// Which columns are captured, and which of them masked.
+    pub columns: Columns,
 }
 
 /// What every table's topic name depends on.
@@ -50,6 +69,8 @@ pub(super) struct Naming<'a> {
     pub(super) pipeline: Option<&'a str>,
     pub(super) topics: Option<&'a Topics>,
     pub(super) checkpoint: Option<&'a Checkpoint>,
+    /// Whether there is a salt for hashes.
+    pub(super) salted: bool,
 }
 
 impl Table {
@@ -58,6 +79,11 @@ impl Table {
         let mut seen = Seen::default();
         let tables: Vec<Option<Self>> =
             sections.iter().map(|section| Self::build(section, naming, &mut seen)).collect();
+        for (section, table) in sections.iter().zip(&tables) {
+            if let Some(dead_letters) = table.as_ref().and_then(|table| table.dead_letters.as_deref()) {
+                check_dead_letters(section, dead_letters, naming, &seen);
+            }
+        }
         tables.into_iter().collect()
     }
 
@@ -86,13 +112,27 @@ impl Table {
             );
         }
         let topic = topic_of(section, name.as_ref(), naming, seen);
+        let key = section.get::<Option<Vec<String>>>("key");
+        let known_key = key.iter().flatten().flatten().cloned().collect::<Vec<_>>();
+        let columns = Columns::build(&section.child("columns"), &known_key, naming.salted);
+        let on_poison = section.get::<OnPoison>("on_poison");
+        let dead_letters = match (on_poison, naming.topics, naming.pipeline, &name) {
+            (Some(OnPoison::DeadLetter), Some(topics), Some(pipeline), Some(name)) => {
+                Some(topics.dead_letter.render(pipeline, name))
+            }
+            _ => None,
+        };
         Some(Self {
             name: name?,
-            key: section.get("key")?,
+            key: key?,
             topic: topic?,
             snapshot: section.get("snapshot")?,
             stream: stream?,
             on_stale: section.get("on_stale")?,
+            on_poison: on_poison?,
+            dead_letters,
+            filter: section.get("filter")?,
+            columns: columns?,
         })
     }
 }
@@ -140,6 +180,23 @@ fn check_key(section: &Section<'_>) {
         if key.iter().take(at).any(|earlier| earlier == column) {
             section.refuse("key", format!("{column} is named twice"), "name each key column once".to_owned());
         }
+    }
+}
+
+/// Dead letters have another form than events and than checkpoints, so their topic may be neither's.
+fn check_dead_letters(section: &Section<'_>, topic: &str, naming: &Naming<'_>, seen: &Seen) {
+    let refuse = |reason: String| {
+        section.refuse("on_poison", reason, "change topics.dead_letter".to_owned());
+    };
+    if let Err(refusal) = legal_topic(topic) {
+        return refuse(format!("topics.dead_letter gives \"{topic}\", which {}", refusal.reason));
+    }
+    let form = collision_form(topic);
+    if naming.checkpoint.is_some_and(|checkpoint| collision_form(&checkpoint.topic) == form) {
+        return refuse(format!("topics.dead_letter gives {topic}, which is the checkpoints' topic"));
+    }
+    if let Some(first) = seen.topics.get(&form) {
+        refuse(format!("topics.dead_letter gives {topic}, which is the topic of {}'s events", first.table));
     }
 }
 

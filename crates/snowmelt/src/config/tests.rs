@@ -178,8 +178,17 @@ fn every_setting_reaches_the_configuration() {
 #[test]
 fn every_default_and_every_example_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "client.pem", "client.key", "kafka-password", "snowflake-token", "passphrase", "rsa_key.p8"]
-    {
+    let files = [
+        "ca.pem",
+        "client.pem",
+        "client.key",
+        "kafka-password",
+        "snowflake-token",
+        "passphrase",
+        "rsa_key.p8",
+        "hash-salt",
+    ];
+    for name in files {
         std::fs::write(folder.path().join(name), "content\n").unwrap();
     }
     let world = World { folder: folder.path().to_owned(), env: &env };

@@ -13,6 +13,9 @@ use super::reading::Section;
 pub struct Topics {
     /// Name of a table's topic; default `{database}.{schema}.{table}`.
     pub name: TopicTemplate,
+    /// Name of the topic of rows that cannot be published; default
+    /// `{pipeline}.dead-letters`.
+    pub dead_letter: TopicTemplate,
     /// Whether missing topics are created; default true.
     pub create: bool,
     /// Partitions of a created topic, at least 1; default 6.
@@ -159,6 +162,7 @@ impl Topics {
         check_own(section, checkpoint);
         Some(Self {
             name: section.get("name")?,
+            dead_letter: section.get("dead_letter")?,
             create: section.get("create")?,
             partitions: section.get("partitions")?,
             replication_factor: section.get("replication_factor")?,

@@ -41,6 +41,7 @@ pub(super) fn heading(section: &str) -> String {
     match section.strip_suffix("[]") {
         _ if section.is_empty() => "the top of the file, above all sections".to_owned(),
         Some(array) => format!("[[{array}]]"),
-        None => format!("[{section}]"),
+        // A table inside each of an array's, as TOML writes it.
+        None => format!("[{}]", section.replace("[]", "")),
     }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use tunnel::attribute::{Policy, RelayName};
 
+use super::filter::Filter;
 use super::name::{ObjectName, SchemaName};
+use super::pattern::Pattern;
 use super::secret::{Secret, SecretSource};
 use super::token::Token;
 use super::topics::TopicTemplate;
@@ -35,6 +37,7 @@ pub(crate) enum Value {
     File(PathBuf),
     List(Vec<String>),
     Map(BTreeMap<String, String>),
+    Counts(BTreeMap<String, i64>),
 }
 
 /// A field's type that a setting can yield.
@@ -103,5 +106,11 @@ from_value! {
     Policy: Value::Text(text) => text.parse().ok();
     SocketAddr: Value::Text(text) => text.parse().ok();
     PortRange: Value::Text(text) => text.parse().ok();
+    Filter: Value::Text(text) => Filter::parse(text).ok();
+    Vec<Pattern>: Value::List(list) => list.iter().map(|text| text.parse().ok()).collect();
+    Vec<(Pattern, usize)>: Value::Counts(counts) => counts
+        .iter()
+        .map(|(text, count)| Some((text.parse().ok()?, usize::try_from(*count).ok()?)))
+        .collect();
     TopicTemplate: Value::Text(text) => TopicTemplate::parse(text).ok();
 }

@@ -53,6 +53,13 @@ impl Source {
         };
         side(b"{\"before\":", event.before.as_ref())?;
         side(b",\"after\":", event.after.as_ref())?;
+        self.identity(event, row_id, now_ms, out);
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes `,"source":…,"op":…,"ts_ms":…`.
+    pub(super) fn identity(&self, event: &Event, row_id: &str, now_ms: i64, out: &mut Vec<u8>) {
         let initial = event.op == Op::Read;
         out.extend_from_slice(if initial { &self.initial } else { &self.changed });
         json::unsigned(out, event.position.0);
@@ -62,8 +69,6 @@ impl Source {
         out.extend_from_slice(event.op.letter().as_bytes());
         out.extend_from_slice(b"\",\"ts_ms\":");
         json::signed(out, now_ms);
-        out.push(b'}');
-        Ok(())
     }
 
     /// The headers by which a reader of a `plain` record tells what happened and where it comes from.
@@ -81,7 +86,7 @@ impl Source {
             ("snowmelt.generation", self.generation.clone()),
             ("snowmelt.batch", self.number.clone()),
             ("snowmelt.row", arena.keep(scratch)),
-            ("snowmelt.row_id", arena.keep(row_id.as_bytes())),
+            ("snowmelt.row_id", arena.keep(&mut row_id.as_bytes().to_vec())),
             ("snowmelt.staged_at_ms", self.staged_at.clone()),
         ]
     }

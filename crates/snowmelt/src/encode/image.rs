@@ -35,6 +35,11 @@ impl Image {
         Self { fields: indices.iter().enumerate().map(field).collect() }
     }
 
+    /// Each column's index, its `"NAME":`, and how its cells are written.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (usize, &[u8], Style)> {
+        self.fields.iter().map(|field| (field.column, field.prefix.get(1..).unwrap_or_default(), field.style))
+    }
+
     pub(super) fn write(&self, row: &RowRef, out: &mut Vec<u8>) -> Result<(), Refusal> {
         if self.fields.is_empty() {
             out.push(b'{');

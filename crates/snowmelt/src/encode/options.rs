@@ -46,6 +46,11 @@ impl EncoderOptions {
         }
     }
 
+    /// Whether a delete is followed by a record of its key without a value. A `plain` delete is one itself.
+    pub(super) fn follows_deletes(&self) -> bool {
+        self.tombstones && self.envelope == Envelope::Debezium
+    }
+
     /// Refuses what no reader could understand.
     pub(super) fn check(&self) -> Result<(), SetupError> {
         if self.inline_schema && self.variant == VariantForm::Json {

@@ -212,3 +212,78 @@ fn rows_per_second() {
         println!("{envelope:?}: {:.0} rows/s, {:.0} MB/s", 1e6 / seconds, bytes as f64 / 1e6 / seconds);
     }
 }
+
+/// A dead letter of an event of one image, or none if there is no room.
+fn dead_letter(own: &[(&str, &str)], cells: &[Option<&str>], op: Op, limit: usize) -> Option<Vec<Encoded>> {
+    let columns = columns(own);
+    let rows = rows(&columns, &[cells]);
+    let mut encoder = Encoder::new(options(), &columns, Key::Columns(vec![0])).unwrap();
+    let (before, after) = if op == Op::Delete { (Some(0), None) } else { (None, Some(0)) };
+    let event = event(op, &rows, before, after);
+    let mut out = Vec::new();
+    let poison = match encoder.encode(&event, &batch(), 0, &mut out) {
+        Ok(()) => Poison::TooLarge { size: out[0].size(), limit },
+        Err(error) => Poison::Unencodable { column: error.column, reason: error.reason },
+    };
+    out.clear();
+    let to = DeadLetters { topic: "dead".into(), limit };
+    let told = encoder.dead_letter(&event, &poison, &to, 1, &mut out);
+    assert_eq!(told, !out.is_empty(), "what does not fit leaves nothing behind");
+    told.then_some(out)
+}
+
+#[test]
+fn a_dead_letter_shows_what_it_can_of_a_value_without_a_form() {
+    let own = [("ID", r#""fixed","precision":9,"scale":0"#), ("DAY", r#""date""#), ("B", r#""binary""#)];
+    let long = "AB".repeat(5_000);
+    let out = dead_letter(&own, &[Some("1"), Some("2932897"), Some(&long)], Op::Delete, 1 << 20).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(out[0].value.as_ref().unwrap()).unwrap();
+    assert_eq!(value["reason"]["code"], "unencodable");
+    assert_eq!((&value["before"]["ID"], &value["before"]["DAY"]), (&1.into(), &serde_json::Value::Null));
+    assert_eq!(value["unencodable"][0]["column"], "DAY");
+    assert!(value["unencodable"][0]["reason"].as_str().unwrap().contains("year 10000"));
+    assert_eq!(value["cut"], serde_json::json!([{"image": "before", "column": "B", "bytes": 5_000}]));
+    let shown =
+        base64::Engine::decode(&base64::prelude::BASE64_STANDARD, value["before"]["B"].as_str().unwrap()).unwrap();
+    assert_eq!(shown, [0xab; 4_095], "whole groups of base64");
+    // Its tombstone needs the key alone, which has a form.
+    assert_eq!((out.len(), &out[1].key[..], &out[1].value), (2, &b"{\"ID\":1}"[..], &None));
+    assert_eq!((out[0].topic.as_deref(), out[1].topic.as_deref()), (Some("dead"), None));
+}
+
+#[test]
+fn a_key_without_a_form_leaves_a_dead_letter_and_no_tombstone() {
+    let own = [("DAY", r#""date""#), ("ID", r#""fixed","precision":9,"scale":0"#)];
+    let out = dead_letter(&own, &[Some("2932897"), Some("7")], Op::Delete, 1 << 20).unwrap();
+    let value: serde_json::Value = serde_json::from_slice(out[0].value.as_ref().unwrap()).unwrap();
+    assert_eq!((out.len(), &value["key"], &value["before"]["ID"]), (1, &serde_json::Value::Null, &7.into()));
+}
+
+proptest! {
+    /// Whatever the row and the limit are, a dead letter is JSON and smaller than the limit, or there is none; and every
+    /// column is shown, noted or counted.
+    #[test]
+    fn a_dead_letter_keeps_to_its_limit(
+        texts in prop::collection::vec(("\\PC{0,30}|[\u{1}\"é]{0,9}", 0_usize..20_000), 1..40), limit in 600_usize..60_000
+    ) {
+        let names: Vec<String> = (0..texts.len()).map(|n| format!("C{n}\"{}", "é".repeat(n))).collect();
+        let own: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), r#""text""#)).collect();
+        let texts: Vec<String> = texts.iter().map(|(text, times)| text.repeat(times / text.len().max(1))).collect();
+        let cells: Vec<Option<&str>> = texts.iter().map(|text| Some(text.as_str())).collect();
+        if let Some(out) = dead_letter(&own, &cells, Op::Create, limit) {
+            prop_assert!(out.len() == 1 && out[0].size() <= limit, "{} of {limit}", out[0].size());
+            let value: serde_json::Value = serde_json::from_slice(out[0].value.as_ref().unwrap()).unwrap();
+            let shown = value["after"].as_object().unwrap();
+            prop_assert_eq!(shown.len() + usize::try_from(value["left_out"].as_u64().unwrap()).unwrap(), texts.len());
+            for (name, text) in names.iter().zip(&texts) {
+                let Some(cell) = shown.get(name) else { continue };
+                let cell = cell.as_str().unwrap();
+                let cut = value["cut"].as_array().unwrap().iter().find(|cut| cut["column"] == **name);
+                prop_assert!(text.starts_with(cell) && (cut.is_some() || cell == text));
+                prop_assert!(cut.is_none_or(|cut| cut["bytes"] == text.len()));
+            }
+        } else {
+            prop_assert!(limit < 4_000 || texts[0].len() > limit / 2, "there was room in {limit}");
+        }
+    }
+}

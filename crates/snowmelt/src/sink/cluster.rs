@@ -67,6 +67,7 @@ impl Cluster {
     /// A transactional producer; building it fences every older one with the same id.
     pub(crate) async fn producer(&self, transactional_id: &str) -> Result<TransactionalProducer, SinkError> {
         let settings = &self.settings;
+        let largest = settings.max_message_bytes.max(settings.batch_bytes);
         let builder: ProducerBuilder = self
             .kafka
             .producer()
@@ -77,7 +78,9 @@ impl Cluster {
                 Compression::Lz4 => WireCompression::Lz4,
             })
             .batch_size(settings.batch_bytes)
-            .max_request_size(settings.max_message_bytes.max(settings.batch_bytes))
+            .max_request_size(largest)
+            // The client refuses a record that its buffer could never hold, whatever Kafka takes.
+            .buffer_memory(BUFFER.max(largest.saturating_add(BUFFER_BEYOND_RECORD)))
             .delivery_timeout(settings.delivery_timeout)
             .transaction_timeout(settings.transaction_timeout)
             .max_block(settings.delivery_timeout);
@@ -87,6 +90,11 @@ impl Cluster {
             .map_err(|source| SinkError::kafka("claiming the transactional id", transactional_id, source))
     }
 }
+
+/// Bytes that the client holds before it makes its caller wait, as it would by itself.
+const BUFFER: usize = 32 << 20;
+/// What the client counts for a record beyond its key, value and headers, by far.
+const BUFFER_BEYOND_RECORD: usize = 1 << 20;
 
 fn security(settings: &config::Kafka) -> Result<Option<AuthConfig>, SinkError> {
     let tls = settings.tls.enabled.then(|| {

@@ -68,6 +68,11 @@ impl Sink {
         let notifications = Wanted::notifications(config);
         topics::ensure(cluster, &notifications).await?;
         topics::ensure(cluster, &Wanted::commands(config)).await?;
+        for table in config.tables.iter().filter(|table| table.topic == topic) {
+            if let Some(dead_letters) = &table.dead_letters {
+                topics::ensure(cluster, &Wanted::dead_letters(config, dead_letters)).await?;
+            }
+        }
         let transactional_id = transactional_id(capture);
         let producer = cluster.producer(&transactional_id).await?;
         failpoint::hit("after-fence");
@@ -159,7 +164,8 @@ impl Sink {
         }
         let half = records.len() / 2;
         for (index, encoded) in records.into_iter().enumerate() {
-            let mut record = Record::new(self.topic.as_str(), Bytes::new()).key(encoded.key);
+            let topic = encoded.topic.as_deref().unwrap_or(&self.topic);
+            let mut record = Record::new(topic, Bytes::new()).key(encoded.key);
             record.value = encoded.value;
             for (name, value) in encoded.headers {
                 record = record.header(name, value);

@@ -34,6 +34,7 @@ fn records(count: usize) -> Vec<Encoded> {
             key: Bytes::from(format!("k{n}")),
             value: Some(Bytes::from_static(b"v")),
             headers: Vec::new(),
+            topic: None,
         })
         .collect()
 }

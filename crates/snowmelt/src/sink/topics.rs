@@ -81,6 +81,14 @@ impl Wanted {
         }
     }
 
+    /// A topic of rows that cannot be published. Each stands for itself, so that nothing may be compacted away.
+    #[must_use]
+    pub fn dead_letters(config: &Config, topic: &str) -> Self {
+        let mut wanted = Self::events(config, topic);
+        wanted.settings.push(("cleanup.policy", "delete".to_owned()));
+        wanted
+    }
+
     fn advice(&self) -> String {
         let settings: String = self.settings.iter().map(|(name, value)| format!(", {name}={value}")).collect();
         format!(" with {} partitions{settings}", self.partitions)

@@ -171,6 +171,34 @@ pub enum SourceError {
         /// The captured table.
         table: String,
     },
+    /// The columns of the configuration do not fit the table's.
+    #[error("columns of {table}: {reason}; {remedy}")]
+    Columns {
+        /// The captured table.
+        table: String,
+        /// What does not fit.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// The table's columns changed between looking at them and staging.
+    #[error("the columns of {table} changed while its changes were about to be staged; nothing was moved")]
+    ColumnsChanged {
+        /// The captured table.
+        table: String,
+    },
+    /// The stream was made for another filter.
+    #[error(
+        "stream {stream} was made for another `filter` of {table} than the configuration has; rows that only one of them \
+         lets through would stay in kafka or be missing there. Set the former filter again, or take a new snapshot: give \
+         the pipeline a new name"
+    )]
+    FilterChanged {
+        /// The stream.
+        stream: String,
+        /// The captured table.
+        table: String,
+    },
     /// A staging table that is not whole in Kafka is gone.
     #[error(
         "staging table {name} is gone although only {row} of its {rows} rows are in kafka; somebody dropped it, \
@@ -242,9 +270,11 @@ impl SourceError {
     #[must_use]
     pub fn next(&self) -> Next {
         match self {
-            Self::Unreachable { .. } | Self::SessionOver { .. } | Self::Protocol { .. } | Self::RowsMissing { .. } => {
-                Next::Restart
-            }
+            Self::Unreachable { .. }
+            | Self::SessionOver { .. }
+            | Self::Protocol { .. }
+            | Self::RowsMissing { .. }
+            | Self::ColumnsChanged { .. } => Next::Restart,
             Self::Refused { code, .. } if PASSING.contains(&code.as_str()) => Next::Restart,
             // Throttled, or the session token of a login that raced with its end.
             Self::Login { code, .. } if matches!(code.as_str(), "390505" | "390111" | "390114") => Next::Restart,
@@ -263,6 +293,8 @@ impl SourceError {
             | Self::StreamMoved { .. }
             | Self::KeyMissing { .. }
             | Self::KeyType { .. }
+            | Self::Columns { .. }
+            | Self::FilterChanged { .. }
             | Self::StagingMissing { .. }
             | Self::UnexpectedStaging { .. } => Next::Halt,
         }

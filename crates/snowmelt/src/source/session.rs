@@ -17,6 +17,10 @@ mod login;
 // Two attributes, because Clippy knows a test by the first one.
 #[cfg(test)]
 #[cfg(feature = "demo")]
+mod refreshed;
+// Two attributes, because Clippy knows a test by the first one.
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod tests;
 mod wire;
 

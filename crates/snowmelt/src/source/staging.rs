@@ -13,8 +13,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::selection::{self, Selection};
 use super::value::{Column, DataType};
-use crate::config::{ObjectName, SchemaName, quote};
+use crate::config::{Filter, ObjectName, SchemaName, quote};
 
 /// Position of a row in its staging table, counted from 1.
 pub const ROW: &str = "SNOWMELT$ROW";
@@ -57,6 +58,9 @@ pub struct Note {
     /// Whether changes from before those initial rows may be missing: the stream does not begin where another ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gap: bool,
+    /// Of a stream: fingerprint of the filter it was made for. What it reports since goes by which rows were there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
 }
 
 impl Note {
@@ -66,13 +70,19 @@ impl Note {
     /// A note for an object made now.
     #[must_use]
     pub fn new(key: Option<Vec<String>>, initial: bool) -> Self {
-        Self { snowmelt: Self::LAYOUT, key, initial, gap: false }
+        Self { snowmelt: Self::LAYOUT, key, initial, gap: false, filter: None }
     }
 
     /// The same, after a gap.
     #[must_use]
     pub fn after_gap(self, gap: bool) -> Self {
         Self { gap, ..self }
+    }
+
+    /// The same for a stream of filtered rows.
+    #[must_use]
+    pub fn filtered(self, filter: Option<&Filter>) -> Self {
+        Self { filter: filter.map(|filter| selection::fingerprint(filter.as_sql())), ..self }
     }
 
     /// The comment.
@@ -207,13 +217,15 @@ pub fn create_stream(stream: &ObjectName, table: &ObjectName, from: Option<&Obje
 ///
 /// Rows are numbered by phase, so that in one batch every key leaves before any key arrives, and a key-keeping update
 /// has its two halves side by side (see `docs/guarantees.md`). The phase of an update compares the key columns of its
-/// two halves, which share a row id: both values there or both NULL, and the least equal to the greatest.
+/// two halves, which share a row id: both values there or both NULL, and the least equal to the greatest. Where the
+/// filter let only one half through, the row came or went. Keys are compared before they are masked.
 #[must_use]
 pub fn create_staging(
     staging: &ObjectName,
     stream: &ObjectName,
     claim: &ObjectName,
     key: &[&Column],
+    selection: &Selection,
     note: &Note,
 ) -> String {
     let over = "OVER (PARTITION BY METADATA$ROW_ID)";
@@ -228,11 +240,15 @@ pub fn create_staging(
         .collect();
     let goes_or_comes = "IFF(METADATA$ACTION = 'DELETE', 0, 2)";
     format!(
-        "CREATE TRANSIENT TABLE IF NOT EXISTS {staging} DATA_RETENTION_TIME_IN_DAYS = 0 COMMENT = {comment} AS \
-         SELECT *, ROW_NUMBER() OVER (ORDER BY {phase}, METADATA$ROW_ID, METADATA$ACTION) AS {row} \
-         FROM (SELECT *, CASE WHEN METADATA$ISUPDATE{same_key} THEN 1 ELSE {goes_or_comes} END AS {phase} \
-         FROM {stream} WHERE NOT EXISTS (SELECT 1 FROM {claim}))",
+        "CREATE TRANSIENT TABLE IF NOT EXISTS {staging}{columns} DATA_RETENTION_TIME_IN_DAYS = 0 COMMENT = {comment} AS \
+         SELECT {star}, ROW_NUMBER() OVER (ORDER BY {phase}, METADATA$ROW_ID, METADATA$ACTION) AS {row} \
+         FROM (SELECT *, CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE {goes_or_comes} END AS {phase} \
+         FROM {stream} WHERE {condition}NOT EXISTS (SELECT 1 FROM {claim}))",
         staging = staging.quoted(),
+        columns = selection.column_list([&quote(PHASE), &quote(ROW)]),
+        star = selection.star(),
+        whole_pair = selection.whole_pair(),
+        condition = selection.condition(),
         comment = literal(&note.to_text()),
         phase = quote(PHASE),
         row = quote(ROW),
@@ -284,7 +300,14 @@ mod tests {
         let flag = column("fl\"ag", DataType::Boolean);
         let note = Note::new(Some(vec!["ID".into()]), false);
         assert_eq!(Note::parse(&note.to_text()), Some(note.clone()));
-        let sql = create_staging(&names.staging(1, 1), &names.stream(1), &names.claim(3), &[&id, &flag], &note);
+        let sql = create_staging(
+            &names.staging(1, 1),
+            &names.stream(1),
+            &names.claim(3),
+            &[&id, &flag],
+            &Selection::default(),
+            &note,
+        );
         assert!(sql.contains(r#"COUNT("ID") OVER (PARTITION BY METADATA$ROW_ID) <> 1"#), "{sql}");
         assert!(sql.contains(r#"MIN(IFF("fl""ag", 1, 0)) OVER"#), "{sql}");
         assert!(sql.contains("CLAIM_3") && sql.contains("_STREAM_1"), "{sql}");

@@ -147,3 +147,27 @@ async fn both_sides_are_looked_at_when_neither_lets_anybody_in() {
     checked.says("problem", "login", &["PUBLISHER by password", "390100", "snowflake.user"]);
     checked.says("problem", "kafka", &["127.0.0.1:9", "kafka.bootstrap_servers"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_masks_and_dead_letters_are_tried_beforehand() {
+    let world = World::start().await;
+    std::fs::write(world.path("salt"), "salt of at least sixteen characters").expect("the salt is written");
+    let settings = world
+        .settings()
+        .set("snowflake.hash_salt", "{ file = \"salt\" }")
+        .each("on_poison", "\"dead_letter\"")
+        .of_table("CUSTOMERS", "filter", "\"CREDIT > 0\"")
+        .of_table("CUSTOMERS", "columns", "{ exclude = [\"SEEN\"], hash = [\"ID\"] }")
+        .of_table("LINES", "filter", "\"NO_SUCH_COLUMN = 1\"")
+        .of_table("VISITS", "columns", "{ hash = [\"SCORE\"] }");
+    let checked = check(&world, &settings, &["--metadata-only"]).await;
+    checked.says("ok", "filter and columns of SHOP.PUBLIC.CUSTOMERS", &["some rows, 4 columns"]);
+    checked.says("problem", "filter and columns of SHOP.PUBLIC.LINES", &["NO_SUCH_COLUMN", "correct `filter`"]);
+    checked.says("problem", "filter and columns of SHOP.PUBLIC.VISITS", &["SCORE has a type that hash", "redact"]);
+    checked.says("ok", "topic proof.dead-letters", &["the publisher will create it"]);
+    assert_eq!(checked.code, Some(1));
+    let forbidden = world.settings().each("on_poison", "\"dead_letter\"").set("topics.create", "false");
+    let checked = check(&world, &forbidden, &["--metadata-only"]).await;
+    checked.says("problem", "topic proof.dead-letters", &["does not exist", "topics.create"]);
+    assert_eq!(world.snowflake.sim.engine().warehouse_statements(), 0, "compiling needs no warehouse");
+}

@@ -21,7 +21,7 @@ use crate::snapshots;
 use crate::tables;
 use crate::verifier::Verifier;
 use crate::workload::Workload;
-use crate::world::{World, seed};
+use crate::world::{Settings, World, seed};
 
 /// Campaigns that share the kills.
 const CAMPAIGNS: u64 = 4;
@@ -36,6 +36,8 @@ struct Campaign {
     /// Kill at named places too, not only at random requests.
     places: bool,
     faults: bool,
+    /// Rows that are too large for Kafka, and become dead letters.
+    poison: bool,
     /// Distinguishes campaigns of one seed.
     salt: u64,
 }
@@ -52,22 +54,22 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named_places_and_faults() {
-    Campaign { transactions: 2, places: true, faults: true, salt: 1 }.run().await;
+    Campaign { transactions: 2, places: true, faults: true, poison: true, salt: 1 }.run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named_places_on_kafka_before_4() {
-    Campaign { transactions: 1, places: true, faults: true, salt: 2 }.run().await;
+    Campaign { transactions: 1, places: true, faults: true, poison: false, salt: 2 }.run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_moments_and_faults() {
-    Campaign { transactions: 2, places: false, faults: true, salt: 3 }.run().await;
+    Campaign { transactions: 2, places: false, faults: true, poison: false, salt: 3 }.run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_alone() {
-    Campaign { transactions: 2, places: true, faults: false, salt: 4 }.run().await;
+    Campaign { transactions: 2, places: true, faults: false, poison: true, salt: 4 }.run().await;
 }
 
 fn kills() -> u64 {
@@ -81,6 +83,9 @@ impl Campaign {
         let wanted = kills().div_ceil(CAMPAIGNS);
         let world = World::with_transactions(self.transactions).await;
         let mut workload = Workload::new(&world, dice.random());
+        if self.poison {
+            workload = workload.poisonous();
+        }
         workload.fill(150).await;
         let working = workload.start();
         let mut deck = Deck::shuffled(&mut dice);
@@ -109,7 +114,7 @@ impl Campaign {
         }
         let transactions = working.transactions();
         drop(working.stop().await);
-        let last = Publisher::spawn(&world, &world.settings(), None);
+        let last = Publisher::spawn(&world, &self.settings(&world), None);
         world.drained(DRAIN).await;
         last.stop().await;
         let report = Verifier::read(&world).await.approve();
@@ -123,10 +128,16 @@ impl Campaign {
         self.demand(wanted, &at, &deck);
         assert!(report.events > 500, "so few events prove little");
         assert!(report.generations > 3, "no snapshot was taken again");
+        assert!(!self.poison || report.dead_letters > 20, "so few dead letters prove little");
+        assert!(self.poison || report.dead_letters == 0, "dead letters that nobody asked for");
         assert!(
             ['c', 'u', 'd', 'r'].iter().all(|op| report.by_op.contains_key(op)),
             "not every kind of event was seen"
         );
+    }
+
+    fn settings(&self, world: &World) -> Settings {
+        if self.poison { world.settings().with_dead_letters() } else { world.settings() }
     }
 
     /// The places to die at, last first; `None` is a random request.
@@ -161,7 +172,7 @@ impl Campaign {
     /// One publisher from its start to its violent end.
     async fn life(&self, world: &World, place: Option<String>, deck: &mut Deck, tally: &mut Tally, dice: &mut StdRng) {
         let fences = deck.struck().get(FENCE).copied().unwrap_or_default();
-        let mut publisher = Publisher::spawn(world, &world.settings(), place.as_deref());
+        let mut publisher = Publisher::spawn(world, &self.settings(world), place.as_deref());
         tally.starts += 1;
         let calm = Instant::now();
         let deadline = calm + PATIENCE;

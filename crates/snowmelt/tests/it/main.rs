@@ -27,6 +27,8 @@ mod bad_input;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod faults;
@@ -35,11 +37,15 @@ mod graceful;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
+mod large;
+#[cfg(test)]
 mod late;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
 mod nothing;
+#[cfg(test)]
+mod selection;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]

@@ -12,7 +12,12 @@ pub(crate) struct Table {
     pub(crate) key: &'static [&'static str],
     /// The columns the workload addresses rows by; unique, with or without a key.
     pub(crate) address: &'static [&'static str],
+    /// The rows and columns that Kafka should show: what follows `SELECT`, with `{}` for the table's name.
+    pub(crate) selected: &'static str,
 }
+
+/// All of them, as they are.
+pub(crate) const ALL_ROWS: &str = "* FROM {}";
 
 /// The database and schema of the captured tables.
 pub(crate) const SCHEMA: &str = "SHOP.PUBLIC";
@@ -27,6 +32,7 @@ pub(crate) const ALL: [Table; 3] = [
         configured_key: &[],
         key: &["ID"],
         address: &["ID"],
+        selected: ALL_ROWS,
     },
     Table {
         name: "LINES",
@@ -34,6 +40,7 @@ pub(crate) const ALL: [Table; 3] = [
         configured_key: &["ORDER_ID", "LINE"],
         key: &["ORDER_ID", "LINE"],
         address: &["ORDER_ID", "LINE"],
+        selected: ALL_ROWS,
     },
     Table {
         name: "VISITS",
@@ -41,6 +48,7 @@ pub(crate) const ALL: [Table; 3] = [
         configured_key: &[],
         key: &[],
         address: &["N"],
+        selected: ALL_ROWS,
     },
 ];
 
@@ -48,5 +56,16 @@ impl Table {
     /// The qualified name, which is also the topic.
     pub(crate) fn topic(&self) -> String {
         format!("{SCHEMA}.{}", self.name)
+    }
+
+    /// The topic of its rows that cannot be published. One each, since another capture's open transaction in a shared
+    /// one would hide what this one has committed.
+    pub(crate) fn dead_letters(&self) -> String {
+        format!("dead.{}", self.name)
+    }
+
+    /// The query for what Kafka should show.
+    pub(crate) fn rows(&self) -> String {
+        format!("SELECT {}", self.selected.replace("{}", &self.topic()))
     }
 }

@@ -55,6 +55,7 @@ pub(crate) struct Report {
     pub(crate) claims: u64,
     pub(crate) rows: usize,
     pub(crate) generations: u64,
+    pub(crate) dead_letters: usize,
 }
 
 impl Verifier {
@@ -75,11 +76,14 @@ impl Verifier {
             let value: serde_json::Value = serde_json::from_slice(last.value.as_ref()?).expect("a command is JSON");
             value["id"].as_str().map(str::to_owned)
         };
+        // Only there where a table's policy asks for it.
+        let dead = |table: &Table| world.kafka.cluster.committed_records(&table.dead_letters()).unwrap_or_default();
         let mut tables = Vec::new();
         for &table in captured {
-            tables.push((table, account.run(&format!("SELECT * FROM {}", table.topic())).await));
+            tables.push((table, account.run(&table.rows()).await));
         }
-        let topics: Vec<String> = captured.iter().map(Table::topic).chain([CHECKPOINTS.to_owned()]).collect();
+        let topics = captured.iter().flat_map(|table| [table.topic(), table.dead_letters()]);
+        let topics: Vec<String> = topics.chain([CHECKPOINTS.to_owned()]).collect();
         // A commit that a dead publisher left in the socket may still come; the topics must be of one moment.
         let captures = loop {
             let stamp = world.kafka.stamp(&topics);
@@ -88,7 +92,7 @@ impl Verifier {
             let read = tables.iter().map(|(table, rows)| Capture {
                 table: *table,
                 rows: rows.clone(),
-                history: History::of(&committed(&table.topic())),
+                history: History::of(&committed(&table.topic()), &dead(table)),
                 checkpoints: Checkpoints::of(&committed(CHECKPOINTS), held, &format!("{PIPELINE}/{}", table.topic())),
                 ordered: ordered(&format!("{PIPELINE}/{}", table.topic())),
                 notices: Notices::of(&noticed(), &format!("{PIPELINE}/{}", table.topic())),
@@ -160,6 +164,7 @@ impl Verifier {
         let mut report = Report::default();
         for capture in &self.captures {
             report.events += capture.history.events.len();
+            report.dead_letters += capture.history.events.iter().filter(|event| event.dead).count();
             report.rows += capture.rows.len();
             for event in &capture.history.events {
                 *report.by_op.entry(event.op).or_default() += 1;

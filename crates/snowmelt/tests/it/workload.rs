@@ -16,7 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::cells::{Key, assignment, insert, key_change, swap, update, where_key, where_keys};
+use self::cells::{Key, assignment, insert, key_change, poison, swap, update, where_key, where_keys};
 use crate::account::Account;
 use crate::tables::{self, Table};
 use crate::world::World;
@@ -30,6 +30,8 @@ pub(crate) struct Workload {
     account: Account,
     keys: Vec<BTreeSet<Key>>,
     transactions: Arc<AtomicU64>,
+    /// Whether some rows are larger than Kafka takes.
+    poisonous: bool,
 }
 
 /// A workload that runs in the background.
@@ -47,7 +49,13 @@ impl Workload {
             account: world.account(),
             keys: vec![BTreeSet::new(); tables::ALL.len()],
             transactions: Arc::default(),
+            poisonous: false,
         }
+    }
+
+    /// The same with rows now and then that are larger than Kafka takes.
+    pub(crate) fn poisonous(self) -> Self {
+        Self { poisonous: true, ..self }
     }
 
     /// Fills every table with some rows.
@@ -117,6 +125,16 @@ impl Workload {
     async fn step(&mut self, alone: bool) {
         let index = self.dice.random_range(0..tables::ALL.len());
         let table = &tables::ALL[index];
+        if self.poisonous && self.dice.random_bool(0.12) {
+            // Later steps change such rows back, move their keys, delete them: every half of every event comes to be
+            // the one that is too large.
+            let count = self.dice.random_range(1..3);
+            let keys = self.keys[index].iter().copied().choose_multiple(&mut self.dice, count);
+            if !keys.is_empty() {
+                self.account.run(&poison(table, &keys, &mut self.dice)).await;
+            }
+            return;
+        }
         match self.dice.random_range(0..100) {
             0..25 => {
                 let count = self.dice.random_range(1..8);

@@ -189,6 +189,34 @@ impl Settings {
         self
     }
 
+    /// Sets one value of every table, as TOML.
+    pub(crate) fn each(mut self, key: &str, value: &str) -> Self {
+        let parsed: toml::Table = format!("value = {value}").parse().expect("a TOML value");
+        for table in self.tree["tables"].as_array_mut().expect("the tables") {
+            table.as_table_mut().expect("a table").insert(key.to_owned(), parsed["value"].clone());
+        }
+        self
+    }
+
+    /// Sets one value of one table, as TOML.
+    pub(crate) fn of_table(mut self, name: &str, key: &str, value: &str) -> Self {
+        let parsed: toml::Table = format!("value = {value}").parse().expect("a TOML value");
+        let tables = self.tree["tables"].as_array_mut().expect("the tables").iter_mut();
+        let table = tables
+            .filter_map(toml::Value::as_table_mut)
+            .find(|table| table["name"].as_str().is_some_and(|full| full.ends_with(&format!(".{name}"))));
+        table.expect("one of the tables").insert(key.to_owned(), parsed["value"].clone());
+        self
+    }
+
+    /// Rows that cannot be published become dead letters, and records are small, so that long texts are such rows.
+    pub(crate) fn with_dead_letters(self) -> Self {
+        self.each("on_poison", "\"dead_letter\"")
+            .set("topics.dead_letter", "\"dead.{table}\"")
+            .set("kafka.max_message_bytes", "\"16KiB\"")
+            .set("kafka.batch_bytes", "\"16KiB\"")
+    }
+
     /// Captures this table only.
     pub(crate) fn only(mut self, name: &str) -> Self {
         let tables = self.tree["tables"].as_array_mut().expect("the tables");

@@ -417,6 +417,10 @@ impl Rewriter<'_> {
             "count_if" => {
                 call("count", vec![call("nullif", vec![take(0)?, Expr::Value(Value::Boolean(false).into())])])
             }
+            "to_char" | "to_varchar" => match a.len() {
+                2 => call("snow$formatted", a),
+                _ => return conversion(&name, &mut a),
+            },
             _ => match conversion(&name, &mut a)? {
                 Some(cast) => cast,
                 None => return Ok(None),

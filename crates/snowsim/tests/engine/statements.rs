@@ -135,3 +135,63 @@ async fn what_is_unknown_is_refused_by_name() {
     assert_eq!(refused(&mut s, "SELECT * FROM t").await.code, "000606");
     assert_eq!(run(&mut s, "SELECT 1").await, [["1"]]);
 }
+
+#[tokio::test]
+async fn columns_are_left_out_and_replaced_and_a_created_table_names_what_it_expects() {
+    let world = World::new();
+    let mut s = world.session().await;
+    run(&mut s, "CREATE TABLE t (id INT, \"Mail\" VARCHAR, note VARCHAR)").await;
+    run(&mut s, "INSERT INTO t VALUES (1, 'ada@example.com', 'secret')").await;
+    let chosen = "SELECT * EXCLUDE (note) REPLACE (LEFT(\"Mail\", 3) AS \"Mail\"), 7 AS n FROM t";
+    assert_eq!(run(&mut s, chosen).await, [["1", "ada", "7"]]);
+    run(&mut s, &format!("CREATE TRANSIENT TABLE u (a, \"b\", c) COMMENT = 'x' AS {chosen}")).await;
+    assert_eq!(run(&mut s, "SELECT c, \"b\", a FROM u").await, [["7", "ada", "1"]]);
+    run(&mut s, "ALTER TABLE t ADD COLUMN more INT").await;
+    let error = refused(&mut s, &format!("CREATE TABLE v (a, b, c) AS {chosen}")).await;
+    assert!(error.code == "002026" && error.message.contains("3 columns are named, the query has 4"), "{error:?}");
+    run(&mut s, "ALTER TABLE t RENAME COLUMN note TO remark").await;
+    assert!(attempt(&mut s, chosen).await.is_err(), "a column that is to be left out is gone");
+}
+
+#[tokio::test]
+async fn dates_are_written_by_format_and_text_is_digested() {
+    let world = World::new();
+    let mut s = world.session().await;
+    let rows = run(
+        &mut s,
+        "SELECT SHA2('abc', 256), SHA2('abc'), SHA2(NULL, 256), TO_VARCHAR('0001-02-03'::DATE, 'YYYY-MM-DD'), \
+         TO_VARCHAR('01:02:03.000000004'::TIME(9), 'HH24:MI:SS.FF9'), \
+         TO_VARCHAR(CONVERT_TIMEZONE('UTC', '2024-01-01 00:30:00.5 +05:30'::TIMESTAMP_TZ(9)), 'YYYY-MM-DD HH24:MI:SS.FF9'), \
+         TO_VARCHAR(CONVERT_TIMEZONE('UTC', '1969-12-31 23:59:59 +00:00'::TIMESTAMP_LTZ(3)), 'YYYY-MM-DD HH24:MI:SS.FF9')",
+    )
+    .await;
+    let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let expected = [digest, digest, "NULL", "0001-02-03", "01:02:03.000000004", "2023-12-31 19:00:00.500000000"];
+    assert_eq!(rows[0][..6], expected);
+    assert_eq!(rows[0][6], "1969-12-31 23:59:59.000000000");
+    for (sql, word) in [
+        ("SELECT SHA2('abc', 512)", "SHA2 of 512 bits"),
+        ("SELECT TO_VARCHAR('2024-01-01'::DATE, 'DY')", "the format 'DY'"),
+        ("SELECT TO_VARCHAR(1, 'FM9')", "of other than dates and times"),
+        ("SELECT CONVERT_TIMEZONE('Europe/Berlin', '2024-01-01'::TIMESTAMP_NTZ)", "Europe/Berlin"),
+    ] {
+        let message = refused(&mut s, sql).await.message;
+        assert!(message.contains(word), "{sql}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn variables_of_a_login_are_text() {
+    let world = World::new();
+    drop(world.session().await);
+    let parameters = [("$Salt".to_owned(), serde_json::json!("it's \\ x")), ("$N".to_owned(), serde_json::json!("1"))];
+    let login = snowsim::engine::Login {
+        user: "TESTER".to_owned(),
+        parameters: parameters.into_iter().collect(),
+        ..snowsim::engine::Login::default()
+    };
+    let mut s = world.engine.session(login).unwrap();
+    assert_eq!(run(&mut s, "SELECT $SALT, $salt || 'y', $N || '0'").await, [["it's \\ x", "it's \\ xy", "10"]]);
+    let message = refused(&mut s, "SELECT $OTHER").await.message;
+    assert!(message.contains("OTHER"), "{message}");
+}

@@ -3,7 +3,8 @@
 //! A result is a first part inside the reply and chunks behind URLs (gosnowflake `chunk_downloader.go`). A JSON chunk
 //! is the gzip of row arrays joined by commas without outer brackets; an Arrow chunk is an IPC stream, gzipped or not.
 //! A chunk that arrives short is fetched again; one that stays short fails the read. URLs expire: a 403 asks for the
-//! result again and goes on with the fresh URLs.
+//! result again and goes on with the fresh URLs, at this chunk. If the result itself is gone (000612), the read fails,
+//! and the pipeline reads the staging table again from the row that Kafka has.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -27,14 +28,22 @@ const AHEAD: usize = 3;
 /// Tries at one chunk whose body came short or damaged, over and above the retries of each request.
 const DAMAGED_TRIES: u32 = 4;
 /// A JSON cell costs about this many times its text once it is a row of owned cells.
-const JSON_OVERHEAD: u64 = 4;
+const JSON_OVERHEAD: usize = 4;
 
 /// Some rows, and the share of the byte budget they hold.
 pub struct RowChunk {
     /// Batches in order.
     pub rows: Vec<Arc<Rows>>,
-    #[expect(dead_code, reason = "held for its drop")]
     share: Option<Share>,
+}
+
+impl RowChunk {
+    /// The share of rows that outlive their chunk. It takes no room any more: whoever keeps them may be waiting for the
+    /// next chunk, which may be waiting for room.
+    #[must_use]
+    pub fn outlived(self) -> Option<Share> {
+        self.share.map(Share::without_room)
+    }
 }
 
 /// A result's rows in order.
@@ -106,6 +115,23 @@ impl TableRow<'_> {
     }
 }
 
+/// What a chunk was announced with.
+#[derive(Clone, Copy)]
+struct Meta {
+    rows: u64,
+    /// Bytes unpacked.
+    size: usize,
+    /// Bytes packed.
+    packed: usize,
+}
+
+impl Meta {
+    fn of(chunk: &ChunkMeta) -> Self {
+        let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        Self { rows: chunk.row_count, size: bytes(chunk.uncompressed_size), packed: bytes(chunk.compressed_size) }
+    }
+}
+
 /// What downloads share.
 struct Fetcher {
     session: Arc<Session>,
@@ -114,8 +140,15 @@ struct Fetcher {
     arrow: bool,
     query_id: String,
     headers: Vec<(String, String)>,
+    chunks: Mutex<Addresses>,
+}
+
+/// Where the chunks are.
+struct Addresses {
     /// Replaced as a whole when an address has expired; counts stay the same.
-    chunks: Mutex<Vec<ChunkMeta>>,
+    chunks: Vec<ChunkMeta>,
+    /// How often they were replaced.
+    age: u64,
 }
 
 impl ResultSet {
@@ -134,7 +167,7 @@ impl ResultSet {
             vec![Rows::from_json(&columns, &data.rowset.take().unwrap_or_default())?]
         };
         let chunks = data.chunks.take().unwrap_or_default();
-        let metas: Vec<(u64, u64)> = chunks.iter().map(|chunk| (chunk.row_count, chunk.uncompressed_size)).collect();
+        let metas: Vec<Meta> = chunks.iter().map(Meta::of).collect();
         let fetcher = Arc::new(Fetcher {
             session,
             what: what.to_owned(),
@@ -142,19 +175,23 @@ impl ResultSet {
             arrow,
             query_id: data.query_id,
             headers: chunk_headers(data.chunk_headers.take(), data.qrmk.take()),
-            chunks: Mutex::new(chunks),
+            chunks: Mutex::new(Addresses { chunks, age: 0 }),
         });
         let (sender, downloads) = mpsc::channel(AHEAD);
         let pool = pool.clone();
         // One dispatcher takes from the budget in chunk order: were later chunks to take it first, the reader would
         // wait for a chunk that waits for room only the reader can make.
         let dispatcher = tokio::spawn(async move {
-            for (index, (row_count, size)) in metas.into_iter().enumerate() {
-                let cost = if fetcher.arrow { size } else { size.saturating_mul(JSON_OVERHEAD) };
-                let share = pool.take(usize::try_from(cost).unwrap_or(usize::MAX)).await;
+            for (index, meta) in metas.into_iter().enumerate() {
+                let cost = if fetcher.arrow { meta.size } else { meta.size.saturating_mul(JSON_OVERHEAD) };
+                // While it is unpacked, a chunk is there in both forms.
+                let mut share = pool.take(cost.saturating_add(meta.packed)).await;
                 let fetcher = Arc::clone(&fetcher);
                 let download = tokio::spawn(async move {
-                    let rows = fetcher.download(index, row_count).await?;
+                    let rows = fetcher.download(index, meta).await?;
+                    // Arrow's cells are parts of the unpacked body, which stays whole as long as any of them does.
+                    let whole = if fetcher.arrow { meta.size } else { 0 };
+                    share.settle(rows.iter().map(|rows| rows.bytes()).sum::<usize>().max(whole));
                     Ok(RowChunk { rows, share: Some(share) })
                 });
                 if sender.send(AbortOnDropHandle::new(download)).await.is_err() {
@@ -226,20 +263,21 @@ impl RowStream {
 }
 
 impl Fetcher {
-    async fn download(&self, index: usize, row_count: u64) -> Result<Vec<Arc<Rows>>, SourceError> {
+    async fn download(&self, index: usize, meta: Meta) -> Result<Vec<Arc<Rows>>, SourceError> {
         let what = format!("chunk {} of {}", index + 1, self.what);
         let mut tries = 0;
         loop {
             tries += 1;
-            let problem = match self.fetch(index, &what).await? {
+            let (body, age) = self.fetch(index, &what).await?;
+            let problem = match body {
                 None => protocol(&what, &"its address expired and the fresh one was refused as well (HTTP status 403)"),
-                Some(body) => match self.decode(&what, body).await {
+                Some(body) => match self.decode(&what, body, meta.size).await {
                     Ok(rows) => {
                         let received = rows.iter().map(|rows| rows.len() as u64).sum::<u64>();
-                        if received == row_count {
+                        if received == meta.rows {
                             return Ok(rows);
                         }
-                        SourceError::RowsMissing { what: what.clone(), announced: row_count, received }
+                        SourceError::RowsMissing { what: what.clone(), announced: meta.rows, received }
                     }
                     Err(error @ SourceError::Value(_)) => return Err(error),
                     Err(error) => error,
@@ -249,40 +287,49 @@ impl Fetcher {
                 return Err(problem);
             }
             tracing::debug!(%problem, "fetching a chunk again");
-            self.refresh(&what).await?;
+            self.refresh(&what, age).await?;
         }
     }
 
-    /// The body, or `None` when the address has expired.
-    async fn fetch(&self, index: usize, what: &str) -> Result<Option<Bytes>, SourceError> {
-        let url = self.chunks.lock().await.get(index).map(|chunk| chunk.url.clone()).unwrap_or_default();
+    /// The body, or `None` when the address has expired; and the age of the address.
+    async fn fetch(&self, index: usize, what: &str) -> Result<(Option<Bytes>, u64), SourceError> {
+        let (url, age) = {
+            let addresses = self.chunks.lock().await;
+            (addresses.chunks.get(index).map(|chunk| chunk.url.clone()).unwrap_or_default(), addresses.age)
+        };
         let answer = http::send(self.session.url(), what, ATTEMPTS, |_| {
             let request = self.session.http().get(&url);
             Ok(self.headers.iter().fold(request, |request, (name, value)| request.header(name, value)))
         })
         .await?;
         Ok(match answer {
-            Answer::Body(body) => Some(body),
-            Answer::Forbidden => None,
+            Answer::Body(body) => (Some(body), age),
+            Answer::Forbidden => (None, age),
         })
     }
 
-    async fn refresh(&self, what: &str) -> Result<(), SourceError> {
+    /// Asks for fresh addresses, unless somebody has since those of this `age`: all that are under way expire together,
+    /// and one answer has the addresses of all.
+    async fn refresh(&self, what: &str, age: u64) -> Result<(), SourceError> {
+        let mut addresses = self.chunks.lock().await;
+        if addresses.age != age {
+            return Ok(());
+        }
         let fresh = self.session.result_again(what, &self.query_id).await?.chunks.unwrap_or_default();
-        let mut chunks = self.chunks.lock().await;
-        let same =
-            fresh.len() == chunks.len() && fresh.iter().zip(chunks.iter()).all(|(a, b)| a.row_count == b.row_count);
+        let known = &addresses.chunks;
+        let same = fresh.len() == known.len() && fresh.iter().zip(known).all(|(a, b)| a.row_count == b.row_count);
         if !same {
             return Err(protocol(what, &"the result asked for again has other chunks than before"));
         }
-        *chunks = fresh;
+        *addresses = Addresses { chunks: fresh, age: age + 1 };
+        tracing::debug!(what, "the chunks have fresh addresses");
         Ok(())
     }
 
-    async fn decode(&self, what: &str, body: Bytes) -> Result<Vec<Arc<Rows>>, SourceError> {
+    async fn decode(&self, what: &str, body: Bytes, size: usize) -> Result<Vec<Arc<Rows>>, SourceError> {
         let (arrow, columns, name) = (self.arrow, Arc::clone(&self.columns), what.to_owned());
         tokio::task::spawn_blocking(move || {
-            let body = inflate(&name, body)?;
+            let body = inflate(&name, body, size)?;
             let rows = if arrow { decode_arrow(&name, &columns, body)? } else { decode_json(&name, &columns, &body)? };
             Ok(rows.into_iter().map(Arc::new).collect())
         })
@@ -329,11 +376,13 @@ fn chunk_headers(
     }
 }
 
-fn inflate(what: &str, body: Bytes) -> Result<Bytes, SourceError> {
+/// `size` is what the server announced; a buffer of that size need not grow, which would take its room twice.
+fn inflate(what: &str, body: Bytes, size: usize) -> Result<Bytes, SourceError> {
     if !body.starts_with(&[0x1f, 0x8b]) {
         return Ok(body);
     }
-    let mut out = Vec::with_capacity(body.len() * 4);
+    // Deflate packs at most about 1,032 to 1: what is announced beyond that is not believed.
+    let mut out = Vec::with_capacity(size.min(body.len().saturating_mul(1_032)) + 1);
     flate2::read::MultiGzDecoder::new(body.as_ref()).read_to_end(&mut out).map_err(|error| protocol(what, &error))?;
     Ok(Bytes::from(out))
 }

@@ -15,6 +15,7 @@ use super::wire::{LoginData, LoginRequest, LoginRequestData};
 use super::{JsonBody as _, data, envelope};
 use crate::config::{Credentials, PrivateKey, ResultFormat, Secret, SecretError, Snowflake, Token, read_private_key};
 use crate::source::error::SourceError;
+use crate::source::selection;
 
 /// What a login sends to prove who it is.
 struct Proof {
@@ -97,6 +98,19 @@ pub(super) async fn login(http: &Client, account: &Snowflake) -> Result<(LoginDa
     parameters.insert("QUERY_TAG", account.query_tag.as_str().into());
     for (name, value) in &account.session_parameters {
         parameters.insert(name, value.as_str().into());
+    }
+    let salt = account.hash_salt.as_ref().map(Secret::reread).transpose();
+    let salt = salt.map_err(|error| SourceError::Secret {
+        what: "hash salt".to_owned(),
+        reason: error.to_string(),
+        passing: false,
+    })?;
+    let salt = salt.map(|salt| selection::salt(salt.expose()));
+    let variable = format!("${}", selection::SALT);
+    if let Some(salt) = salt {
+        // A variable of the session: "Setting variables on connection" in Snowflake's page on SQL variables. In a
+        // statement, or bound to one, it would stand in the query history.
+        parameters.insert(&variable, salt.into());
     }
     let mut url = format!("{}/session/v1/login-request?requestId={}", account.url, Uuid::new_v4());
     for (name, value) in [("warehouse", &account.warehouse), ("roleName", &account.role)] {

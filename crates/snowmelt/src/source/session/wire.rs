@@ -197,6 +197,8 @@ pub(crate) struct ChunkMeta {
     pub(crate) row_count: u64,
     #[serde(default)]
     pub(crate) uncompressed_size: u64,
+    #[serde(default)]
+    pub(crate) compressed_size: u64,
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! A topic's committed records as events, and what may never be seen among them.
+//! A table's committed events, dead letters among them, and what may never be seen there.
+//!
+//! A dead letter stands for the event it was made of: its images are made whole again where they were cut, so that the
+//! events and the dead letters together must be a history without a gap.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::show;
-use crate::image::{self, Image};
+use crate::image::{self, Cell, Image};
 
 /// Where an event comes from: generation, batch, row.
 pub(super) type Place = (u64, u64, u64);
@@ -27,7 +30,12 @@ pub(crate) struct Event {
     snapshot: bool,
     partition: i32,
     offset: i64,
+    /// Whether it came as a dead letter.
+    pub(crate) dead: bool,
 }
+
+/// Partitions of dead letters are counted from here, to tell them from those of events.
+const DEAD: i32 = 1_000;
 
 /// Everything on one topic, by partition and offset.
 pub(super) struct History {
@@ -60,7 +68,7 @@ struct Source {
 }
 
 impl History {
-    pub(super) fn of(committed: &[ConsumerRecord]) -> Self {
+    pub(super) fn of(committed: &[ConsumerRecord], dead_letters: &[ConsumerRecord]) -> Self {
         let mut events = Vec::new();
         let mut records = Vec::new();
         for record in committed {
@@ -84,15 +92,24 @@ impl History {
                 snapshot: value.source.snapshot == "true",
                 partition,
                 offset,
+                dead: false,
             });
         }
+        events.extend(dead_letters.iter().map(dead_letter));
         Self { events, records }
+    }
+
+    /// Events by place: the order in which they happened, for one key.
+    fn in_order(&self) -> Vec<&Event> {
+        let mut events: Vec<&Event> = self.events.iter().collect();
+        events.sort_by_key(|event| event.place);
+        events
     }
 
     /// The last event of every key that is not gone.
     pub(super) fn fold(&self) -> BTreeMap<&str, &Event> {
         let mut fold = BTreeMap::new();
-        for event in &self.events {
+        for event in self.in_order() {
             if event.after.is_some() {
                 fold.insert(event.key.as_str(), event);
             } else {
@@ -129,6 +146,9 @@ impl History {
                 findings.push(format!("{} came after {last:?}", event.title()));
             }
             *last = event.place;
+            if event.dead {
+                continue;
+            }
             let home = *homes.entry(&event.key).or_insert(event.partition);
             if home != event.partition {
                 findings.push(format!("{} has its key in partition {home} too", event.title()));
@@ -140,7 +160,7 @@ impl History {
     /// what was known, unless there is a gap before it.
     fn check_chains(&self, gaps: &BTreeSet<u64>, findings: &mut Vec<String>) {
         let mut rows: HashMap<&str, &Event> = HashMap::new();
-        for event in &self.events {
+        for event in self.in_order() {
             let last = rows.get(event.key.as_str());
             let known = last.and_then(|last| last.after.as_ref());
             let anew = event.place.0 > 1 && last.is_none_or(|last| last.place.0 < event.place.0);
@@ -169,15 +189,18 @@ impl History {
         behind.map(|event| format!("{} is not in the snapshot of generation {newest}", event.title())).collect()
     }
 
-    /// A delete is followed at once by a tombstone of its key, and nothing else is.
+    /// A delete is followed at once by a tombstone of its key, also where the delete itself is a dead letter, and nothing
+    /// else is.
     fn check_tombstones(&self, findings: &mut Vec<String>) {
         let mut due: Option<&Event> = None;
+        let mut alone: BTreeMap<&str, i64> = BTreeMap::new();
         for record in &self.records {
             match (record, due.take()) {
                 (Record::Tombstone { key, partition, .. }, Some(delete))
                     if *key == delete.key && *partition == delete.partition => {}
-                (Record::Tombstone { key, partition, offset }, _) => {
-                    findings.push(format!("tombstone of {key} at {partition}/{offset} follows no delete of it"));
+                (Record::Tombstone { key, .. }, None) => *alone.entry(key).or_default() += 1,
+                (Record::Tombstone { key, partition, offset }, Some(_)) => {
+                    findings.push(format!("tombstone of {key} at {partition}/{offset} follows another key's delete"));
                 }
                 (Record::Event(_), Some(delete)) => findings.push(format!("{} has no tombstone", delete.title())),
                 (Record::Event(_), None) => {}
@@ -189,6 +212,63 @@ impl History {
         if let Some(delete) = due {
             findings.push(format!("{} has no tombstone", delete.title()));
         }
+        for event in self.events.iter().filter(|event| event.dead && event.op == 'd') {
+            *alone.entry(&event.key).or_default() -= 1;
+        }
+        let off = alone.into_iter().filter(|(_, count)| *count != 0);
+        findings.extend(off.map(|(key, count)| format!("{count} tombstones of {key} more than deletes of it")));
+    }
+}
+
+#[derive(Deserialize)]
+struct DeadLetter<'a> {
+    #[serde(borrow)]
+    key: &'a RawValue,
+    #[serde(borrow)]
+    before: Option<&'a RawValue>,
+    #[serde(borrow)]
+    after: Option<&'a RawValue>,
+    source: Source,
+    op: char,
+    cut: Vec<Cut>,
+    left_out: u64,
+}
+
+#[derive(Deserialize)]
+struct Cut {
+    image: String,
+    column: String,
+    bytes: usize,
+}
+
+fn dead_letter(record: &ConsumerRecord) -> Event {
+    let value = record.value.as_ref().expect("a dead letter has a value");
+    let letter: DeadLetter<'_> = serde_json::from_slice(value).expect("a dead letter is JSON");
+    assert_eq!(letter.left_out, 0, "the workload's rows fit but for single values");
+    let image = |name: &str, text: Option<&RawValue>| {
+        text.map(|text| {
+            let mut image = image::from_json(text);
+            for cut in letter.cut.iter().filter(|cut| cut.image == name) {
+                let Some(Cell::Text(shown)) = image.get_mut(&cut.column) else { panic!("a cut value is text") };
+                let whole = shown[..1].repeat(cut.bytes);
+                assert!(whole.starts_with(shown.as_str()), "poison is one letter over and over");
+                *shown = whole;
+            }
+            image
+        })
+    };
+    Event {
+        key: letter.key.get().to_owned(),
+        before: image("before", letter.before),
+        after: image("after", letter.after),
+        after_text: "null".to_owned(),
+        op: letter.op,
+        place: (letter.source.generation, letter.source.batch, letter.source.row),
+        row_id: letter.source.row_id,
+        snapshot: letter.source.snapshot == "true",
+        partition: DEAD + record.partition,
+        offset: record.offset,
+        dead: true,
     }
 }
 

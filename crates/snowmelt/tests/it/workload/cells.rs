@@ -54,6 +54,18 @@ pub(super) fn assignment(table: &Table, dice: &mut StdRng) -> String {
     }
 }
 
+/// Makes the rows under these keys larger than Kafka takes, by one letter over and over.
+pub(super) fn poison(table: &Table, keys: &[Key], dice: &mut StdRng) -> String {
+    let column = match table.name {
+        "CUSTOMERS" => "NAME",
+        "LINES" => "SKU",
+        "VISITS" => "PAGE",
+        other => panic!("the workload does not know table {other}"),
+    };
+    let (letter, length) = (char::from(dice.random_range(b'a'..=b'z')), dice.random_range(20_000..30_000));
+    format!("UPDATE {} SET {column} = REPEAT('{letter}', {length}) WHERE {}", table.topic(), where_keys(table, keys))
+}
+
 /// Moves the row under `from` to `to`.
 pub(super) fn key_change(table: &Table, from: Key, to: Key) -> String {
     let values = [to.0, to.1];

@@ -1,6 +1,6 @@
-//! MD5 (RFC 1321) and the simulator's HASH.
+//! MD5 (RFC 1321), SHA-256 (FIPS 180-4) and the simulator's HASH.
 //!
-//! Promises: MD5 is MD5; HASH is stable over restarts, and not Snowflake's own (which is undocumented).
+//! Promises: MD5 and SHA-256 are what they are called; HASH is stable over restarts, and not Snowflake's own (which is undocumented).
 //! Leaves to others: anything a secret depends on.
 
 use crate::types::value::Value;
@@ -49,6 +49,70 @@ fn sine(step: usize) -> u32 {
     (angle.sin().abs() * 4_294_967_296.0) as u32
 }
 
+/// The SHA-256 digest of some bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let primes = primes();
+    let mut message = bytes.to_vec();
+    message.push(0x80);
+    while message.len() % 64 != 56 {
+        message.push(0);
+    }
+    let bits = u64::try_from(bytes.len()).unwrap_or(0).wrapping_mul(8);
+    message.extend_from_slice(&bits.to_be_bytes());
+    let mut state = [0_u32; 8];
+    for (place, prime) in state.iter_mut().zip(&primes) {
+        *place = root_fraction(*prime, 2);
+    }
+    for block in message.chunks_exact(64) {
+        let mut words = [0_u32; 64];
+        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
+            *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        for at in 16..64 {
+            let (early, late) = (words[at - 15], words[at - 2]);
+            let low = early.rotate_right(7) ^ early.rotate_right(18) ^ (early >> 3);
+            let high = late.rotate_right(17) ^ late.rotate_right(19) ^ (late >> 10);
+            words[at] = words[at - 16].wrapping_add(low).wrapping_add(words[at - 7]).wrapping_add(high);
+        }
+        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
+        for (word, prime) in words.iter().zip(&primes) {
+            let high = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+            let choice = (e & f) ^ (!e & g);
+            let one =
+                h.wrapping_add(high).wrapping_add(choice).wrapping_add(root_fraction(*prime, 3)).wrapping_add(*word);
+            let low = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+            let two = low.wrapping_add((a & b) ^ (a & c) ^ (b & c));
+            (h, g, f, e) = (g, f, e, d.wrapping_add(one));
+            (d, c, b, a) = (c, b, a, one.wrapping_add(two));
+        }
+        for (total, part) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+            *total = total.wrapping_add(part);
+        }
+    }
+    let mut digest = [0; 32];
+    for (place, word) in digest.chunks_exact_mut(4).zip(state) {
+        place.copy_from_slice(&word.to_be_bytes());
+    }
+    digest
+}
+
+/// The first 64 primes, from whose roots SHA-256 takes its constants.
+fn primes() -> Vec<u128> {
+    (2..312_u128).filter(|number| (2..*number).all(|divisor| number % divisor != 0)).collect()
+}
+
+/// The first 32 bits of the fraction of a number's square (2) or cube (3) root, exact: the root of the number times
+/// 2^(32 × degree), without its whole part.
+fn root_fraction(number: u128, degree: u32) -> u32 {
+    let scaled = number << (32 * degree);
+    let (mut low, mut high) = (0_u128, 1 << 40);
+    while high - low > 1 {
+        let middle = u128::midpoint(low, high);
+        if middle.pow(degree) <= scaled { low = middle } else { high = middle }
+    }
+    u32::try_from(low & 0xffff_ffff).unwrap_or(0)
+}
+
 /// A signed 64-bit hash of values; equal numbers of different scale hash alike.
 pub(super) fn hash(values: &[Option<Value>]) -> i64 {
     let mut state: u64 = 0xcbf2_9ce4_8422_2325;
@@ -73,8 +137,12 @@ mod tests {
     use crate::types::value::format_hex;
 
     #[test]
-    fn md5_of_the_rfc() {
+    fn digests_of_the_standards() {
         assert_eq!(format_hex(&md5(b"")), "D41D8CD98F00B204E9800998ECF8427E");
+        let empty = "E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855";
+        assert_eq!(format_hex(&sha256(b"")), empty);
+        let long = "248D6A61D20638B8E5C026930C3E6039A33CE45964FF2167F6ECEDD419DB06C1";
+        assert_eq!(format_hex(&sha256(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")), long);
         assert_eq!(format_hex(&md5(b"message digest")), "F96B697D7CB7938D525A2F31AAF161D0");
     }
 }

@@ -158,6 +158,17 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         })
     }),
     Builtin::new("md5", 1, 1, gives_text, |v, _, _| text(md5(&v[0]))),
+    Builtin::new("sha2", 1, 2, gives_text, |v, _, _| {
+        match v.get(1).map(integer_of).transpose()? {
+            None | Some(256) => {}
+            Some(bits) => return Err(SqlError::unsupported(format!("SHA2 of {bits} bits; the simulator knows 256"))),
+        }
+        let digest = match &v[0] {
+            Some(Value::Binary(bytes)) => digest::sha256(bytes),
+            other => digest::sha256(text_of(other).as_bytes()),
+        };
+        text(format_hex(&digest).to_lowercase())
+    }),
     Builtin::new("md5_hex", 1, 1, gives_text, |v, _, _| text(md5(&v[0]))),
     Builtin::new("hash", 1, usize::MAX, super::random::gives_hash, |v, _, _| {
         Ok(Some(Value::Fixed(i128::from(digest::hash(v)), 0)))

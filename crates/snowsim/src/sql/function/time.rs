@@ -3,7 +3,7 @@
 //! Promises: calendar arithmetic is the proleptic Gregorian one; adding months keeps the day or
 //! takes the month's last. Leaves to others: the calendar itself (`types::timestamp`).
 
-use super::{Builtin, gives_integer, integer_of, text_of};
+use super::{Builtin, gives_integer, gives_text, integer_of, text_of};
 use crate::error::SqlError;
 use crate::types::SnowType;
 use crate::types::timestamp::{Timestamp, date_of, days_in_month, days_of};
@@ -93,7 +93,64 @@ pub(super) const FUNCTIONS: &[Builtin] = &[
         };
         part(&name, instant(&v[1], ty)?).map(|number| Some(Value::Fixed(number, 0)))
     }),
+    Builtin::new("snow$formatted", 2, 2, gives_text, |v, _, _| {
+        Ok(Some(Value::Text(formatted(&v[0], &text_of(&v[1]))?)))
+    }),
+    Builtin::new("convert_timezone", 2, 2, gives_zoned, |v, t, _| {
+        let zone = text_of(&v[0]);
+        if !zone.eq_ignore_ascii_case("UTC") {
+            return Err(SqlError::unsupported(format!("CONVERT_TIMEZONE to '{zone}'; the simulator knows UTC")));
+        }
+        let ty = t.get(1).copied().unwrap_or(SnowType::TimestampNtz { scale: 9 });
+        Ok(Some(Value::Tz(Timestamp { offset_minutes: 0, ..instant(&v[1], ty)? })))
+    }),
 ];
+
+fn gives_zoned(_: &[SnowType]) -> Result<SnowType, SqlError> {
+    Ok(SnowType::TimestampTz { scale: 9 })
+}
+
+/// A date or time by a format of Snowflake's, whose elements are not all known.
+fn formatted(value: &Option<Value>, format: &str) -> Result<String, SqlError> {
+    let (days, second, nanos) = match value {
+        Some(Value::Date(days)) => (i64::from(*days), 0, 0),
+        Some(Value::Time(nanos)) => {
+            let nanos = i128::from(*nanos);
+            let second = i64::try_from(nanos.div_euclid(SECOND)).unwrap_or(0);
+            (0, second, u32::try_from(nanos.rem_euclid(SECOND)).unwrap_or(0))
+        }
+        Some(Value::Ntz(at) | Value::Ltz(at) | Value::Tz(at)) => {
+            let (days, second) = at.wall();
+            (days, second, at.nanos)
+        }
+        _ => return Err(SqlError::unsupported("TO_VARCHAR with a format, of other than dates and times")),
+    };
+    let (year, month, day) = date_of(days);
+    let mut out = String::new();
+    let mut rest = format;
+    while let Some(c) = rest.chars().next() {
+        let elements = [
+            ("YYYY", format!("{year:04}")),
+            ("MM", format!("{month:02}")),
+            ("DD", format!("{day:02}")),
+            ("HH24", format!("{:02}", second / 3_600)),
+            ("MI", format!("{:02}", second / 60 % 60)),
+            ("SS", format!("{:02}", second % 60)),
+            ("FF9", format!("{nanos:09}")),
+        ];
+        if let Some((left, text)) = elements.into_iter().find_map(|(name, text)| Some((rest.strip_prefix(name)?, text)))
+        {
+            out.push_str(&text);
+            rest = left;
+        } else if c.is_ascii_alphanumeric() {
+            return Err(SqlError::unsupported(format!("the format '{format}' from '{rest}' on")));
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    Ok(out)
+}
 
 fn part(name: &str, at: Timestamp) -> Result<i128, SqlError> {
     let (days, second) = at.wall();
