@@ -255,7 +255,8 @@ impl Host for Planner<'_> {
     }
 
     fn variable(&self, name: &str) -> Result<Expr, SqlError> {
-        match self.session.variables.get(name) {
+        // Names of variables have no case (Snowflake, "SQL variables").
+        match self.session.variables.get(&name.to_uppercase()) {
             Some(literal) => {
                 let mut cursor = crate::sql::cursor::Cursor::new(literal)?;
                 cursor.expr()

@@ -187,6 +187,7 @@ async fn variables_of_a_login_are_text() {
     let parameters = [("$Salt".to_owned(), serde_json::json!("it's \\ x")), ("$N".to_owned(), serde_json::json!("1"))];
     let login = snowsim::engine::Login {
         user: "TESTER".to_owned(),
+        warehouse: Some("COMPUTE_WH".to_owned()),
         parameters: parameters.into_iter().collect(),
         ..snowsim::engine::Login::default()
     };
