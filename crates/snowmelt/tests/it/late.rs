@@ -84,8 +84,9 @@ async fn a_release_that_comes_late_drops_nothing_new() {
     let settings = world.settings().only("CUSTOMERS");
     let faults = world.snowflake.sim.faults();
     let release = faults.add(held_back(DROP, 5_000));
-    let publisher = Publisher::spawn(&world, &settings, None);
+    // Before it starts, so that its first release is of rows and not of nothing.
     workload.burst().await;
+    let publisher = Publisher::spawn(&world, &settings, None);
     let struck = || faults.counters(release).is_some_and(|counters| counters.struck == 1);
     eventually("the release is held back", LIMIT, struck).await;
     publisher.kill().await;
