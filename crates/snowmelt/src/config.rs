@@ -54,7 +54,7 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{Snapshot, Table};
+pub use tables::{Mode, Snapshot, Table};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 

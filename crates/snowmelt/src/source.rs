@@ -10,6 +10,7 @@
 //! never used twice, drops only touch what a committed checkpoint covers.
 
 pub mod error;
+pub mod object;
 pub mod session;
 pub mod staging;
 pub mod value;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 
 pub use error::SourceError;
 
+use self::object::Object;
 use self::session::{RowStream, Session};
 use self::staging::{Made, Names, Note};
 use self::value::{Column, DataType};
 use crate::budget::Pool;
 use crate::checkpoint::Checkpoint;
-use crate::config::{ObjectName, SchemaName, Snapshot, Table};
+use crate::config::{ObjectName, SchemaName, Table};
 use crate::failpoint;
 
 /// Snowflake's side of one capture.
@@ -262,11 +264,7 @@ impl Source {
                     batch: checkpoint.batch,
                 });
             }
-            let note = Note::new(None, self.table.snapshot == Snapshot::Initial);
-            let sql = staging::create_stream(&name, &self.table.name, &note);
-            if let Err(error) = self.session.table("the creation of the stream", &sql).await {
-                return Err(if error.is_object_missing() { self.table_missing() } else { error });
-            }
+            self.make_stream(&name).await?;
             failpoint::hit("after-create-stream");
             found = self.session.table("the state of the stream", &show).await?;
         }
@@ -285,17 +283,54 @@ impl Source {
                 batch: checkpoint.batch,
             });
         }
+        // A stream of our own follows its source through a rename; the capture keeps the name it began with.
+        let on = match &adopted {
+            Some(_) => self.table.name.clone(),
+            None => row.text("table_name").and_then(|on| on.parse().ok()).unwrap_or_else(|| self.table.name.clone()),
+        };
+        let object = self.find_object(&on).await?;
+        object.check_stream(&on, &object.plan(&self.table)?, &row)?;
         let initial = adopted.is_none()
             && row.text("comment").and_then(|comment| Note::parse(&comment)).is_some_and(|note| note.initial);
-        let key = self.find_key(&name).await?;
+        let key = self.find_key(&name, &on, &object).await?;
         Ok(Stream { name, initial, key })
     }
 
-    /// The configured key, else the declared primary key, else none.
-    async fn find_key(&self, stream: &ObjectName) -> Result<Option<Vec<Column>>, SourceError> {
+    async fn find_object(&self, name: &ObjectName) -> Result<Object, SourceError> {
+        Object::find(&self.session, name).await?.ok_or_else(|| self.table_missing())
+    }
+
+    /// Makes the capture's own stream, of the kind and mode that its object needs.
+    async fn make_stream(&self, stream: &ObjectName) -> Result<(), SourceError> {
+        let name = &self.table.name;
+        let object = self.find_object(name).await?;
+        let plan = object.plan(&self.table)?;
+        if object.kind.can_be_selected() {
+            let sql = format!("SELECT * FROM {}", name.quoted());
+            match self.session.describe("the columns of the table", &sql).await {
+                Ok(columns) => object.check_columns(name, &plan, &columns)?,
+                // A view whose query no longer compiles, for one, says so better when the stream is made.
+                Err(error) => tracing::debug!(%error, "the columns are not known"),
+            }
+        }
+        let sql = staging::create_stream(stream, &plan, name);
+        match self.session.table("the creation of the stream", &sql).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_object_missing() => Err(self.table_missing()),
+            Err(error) => Err(object.refused_stream(name, error)),
+        }
+    }
+
+    /// The configured key, else the one its kind has, else none.
+    async fn find_key(
+        &self,
+        stream: &ObjectName,
+        on: &ObjectName,
+        object: &Object,
+    ) -> Result<Option<Vec<Column>>, SourceError> {
         let names = match &self.table.key {
             Some(key) => key.clone(),
-            None => match primary_key(&self.session, &self.table.name).await {
+            None => match own_key(&self.session, on, object).await {
                 Err(error) if error.is_object_missing() => return Err(self.table_missing()),
                 key => key?,
             },
@@ -343,8 +378,18 @@ fn next_number(checkpoint: &Checkpoint) -> u64 {
     if checkpoint.batch_is_whole() { checkpoint.batch + 1 } else { checkpoint.batch }
 }
 
-/// The declared primary key's columns in their order; empty when there is none.
-pub(crate) async fn primary_key(session: &Arc<Session>, table: &ObjectName) -> Result<Vec<String>, SourceError> {
+/// The key that an object has without a configured one: its path, its declared primary key, or none.
+pub(crate) async fn own_key(
+    session: &Arc<Session>,
+    table: &ObjectName,
+    object: &Object,
+) -> Result<Vec<String>, SourceError> {
+    if matches!(object.kind, object::Kind::Stage { .. }) {
+        return Ok(vec![object::PATH.to_owned()]);
+    }
+    if !object.kind.has_primary_key() {
+        return Ok(Vec::new());
+    }
     let sql = format!("SHOW PRIMARY KEYS IN TABLE {}", table.quoted());
     let found = session.table("the primary key", &sql).await?;
     let mut columns: Vec<(u32, String)> = found

@@ -132,9 +132,7 @@ impl Stream {
         match self.source {
             Object::View(_) => "View",
             Object::Stage(_) => "Stage",
-            Object::Table(id) => {
-                catalog.table(id).map_or("Table", |table| table.definition.nature.source_type())
-            }
+            Object::Table(id) => catalog.table(id).map_or("Table", |table| table.definition.nature.source_type()),
             Object::Stream(_) => "Stream",
         }
     }

@@ -110,7 +110,8 @@ impl Definition {
     /// Its columns as `*` shows them.
     #[must_use]
     pub(crate) fn shown(&self) -> Vec<Column> {
-        self.columns.iter().filter(|column| column.name != FILENAME).cloned().collect()
+        let external = matches!(self.nature, Nature::External(_));
+        self.columns.iter().filter(|column| !external || column.name != FILENAME).cloned().collect()
     }
 
     /// The column of a name.

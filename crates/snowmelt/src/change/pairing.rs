@@ -79,6 +79,14 @@ pub enum PairingError {
         /// What would have been right.
         expected: &'static str,
     },
+    /// A row without a row id, where the row id is the key.
+    #[error("{table}, row after {after}: it has no row id, and no key is configured; set `key` for the table")]
+    NoRowId {
+        /// Staging table.
+        table: Arc<str>,
+        /// Last ordinal that was read well.
+        after: RowOrdinal,
+    },
     /// A row is missing or came twice.
     #[error("{table}: row {came} came where row {expected} was due (row id {row_id}); rows are missing or repeated")]
     Gap {
@@ -196,7 +204,10 @@ impl Pairing {
         if let Some(held) = &self.held {
             let is_other_half = staged.phase == Phase::Staying
                 && staged.insert
-                && held.value(self.metadata.row_id) == Value::Text(staged.row_id);
+                && match held.value(self.metadata.row_id) {
+                    Value::Text(row_id) => row_id == staged.row_id,
+                    _ => staged.row_id.is_empty(),
+                };
             if !is_other_half {
                 return Err(self.leftover(held));
             }
@@ -265,8 +276,13 @@ impl Pairing {
         };
         let row_id = match rows.value(self.metadata.row_id, index) {
             Value::Text(row_id) => row_id,
+            // Streams on external and directory tables have none.
+            Value::Null => "",
             other => return Err(wrong(Metadata::ROW_ID, other, "text")),
         };
+        if row_id.is_empty() && self.key.is_empty() {
+            return Err(PairingError::NoRowId { table: Arc::clone(&self.table), after: self.last });
+        }
         let row = match rows.value(self.metadata.row, index) {
             Value::Fixed { unscaled, scale: 0 } if u64::try_from(unscaled).is_ok() => {
                 RowOrdinal(u64::try_from(unscaled).unwrap_or_default())

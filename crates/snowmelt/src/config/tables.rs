@@ -19,10 +19,18 @@ choice! {
     }
 }
 
+choice! {
+    /// What is recorded of a table's changes.
+    Mode {
+        Standard = "standard", "inserts, updates and deletes; of external and externally managed Iceberg tables, inserts";
+        AppendOnly = "append_only", "inserts only, each row as it was inserted";
+    }
+}
+
 /// One of `[[tables]]`.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The table. Required.
+    /// The table, view, dynamic, external, event or Iceberg table, or stage. Required.
     pub name: ObjectName,
     /// Columns of the record's key, as Snowflake stores their names; `None`:
     /// the declared primary key, or else the row id.
@@ -31,6 +39,8 @@ pub struct Table {
     pub topic: String,
     /// Default `initial`.
     pub snapshot: Snapshot,
+    /// Default `standard`.
+    pub mode: Mode,
     /// An existing stream to consume instead of creating one; `None`: create.
     pub stream: Option<ObjectName>,
 }
@@ -80,6 +90,7 @@ impl Table {
             key: section.get("key")?,
             topic: topic?,
             snapshot: section.get("snapshot")?,
+            mode: section.get("mode")?,
             stream: stream?,
         })
     }

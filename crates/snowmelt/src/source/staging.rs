@@ -13,6 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{Plan, StreamMode};
 use super::value::{Column, DataType};
 use crate::config::{ObjectName, SchemaName, quote};
 
@@ -169,15 +170,22 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// The statement that makes the capture's stream.
+/// The statement that makes the capture's stream. Options that are off are left out: not every kind of object takes
+/// them.
 #[must_use]
-pub fn create_stream(stream: &ObjectName, table: &ObjectName, note: &Note) -> String {
+pub fn create_stream(stream: &ObjectName, plan: &Plan, source: &ObjectName) -> String {
+    let mode = match plan.mode {
+        StreamMode::Standard => "",
+        StreamMode::AppendOnly => " APPEND_ONLY = TRUE",
+        StreamMode::InsertOnly => " INSERT_ONLY = TRUE",
+    };
     format!(
-        "CREATE STREAM IF NOT EXISTS {} ON TABLE {} SHOW_INITIAL_ROWS = {} COMMENT = {}",
+        "CREATE STREAM IF NOT EXISTS {} ON {} {}{mode}{} COMMENT = {}",
         stream.quoted(),
-        table.quoted(),
-        if note.initial { "TRUE" } else { "FALSE" },
-        literal(&note.to_text()),
+        plan.on,
+        source.quoted(),
+        if plan.initial { " SHOW_INITIAL_ROWS = TRUE" } else { "" },
+        literal(&Note::new(None, plan.initial).to_text()),
     )
 }
 

@@ -30,9 +30,7 @@ impl Session {
             Command::RefreshExternal { name, if_exists } => self.refresh_external(&name, if_exists, statement).await,
             Command::CopyFile { to, query, overwrite } => self.copy_file(&to, *query, overwrite, statement).await,
             Command::RemoveFiles(from) => self.remove_files(&from),
-            Command::AlterView { name, if_exists, options } => {
-                self.alter_view(&name, if_exists, &options, statement)
-            }
+            Command::AlterView { name, if_exists, options } => self.alter_view(&name, if_exists, &options, statement),
             Command::AlterStream { stream, if_exists, comment } => self.alter_stream(&stream, if_exists, comment),
             Command::CreateView {
                 name,
@@ -45,8 +43,7 @@ impl Session {
                 tracked,
                 query: _,
             } => {
-                let new =
-                    NewView { name, or_replace, if_not_exists, columns, comment, secure, materialized, tracked };
+                let new = NewView { name, or_replace, if_not_exists, columns, comment, secure, materialized, tracked };
                 self.create_view(new, statement)
             }
             Command::CreateContainer { kind, name, or_replace, if_not_exists, transient, comment } => {

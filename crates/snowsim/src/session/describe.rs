@@ -9,7 +9,7 @@ use crate::error::SqlError;
 use crate::sql::{Kind, Path, Scope, Show};
 use crate::stream::pairing::metadata_fields;
 use crate::table::Column;
-use crate::table::nature::FILENAME;
+use crate::table::nature::{FILENAME, Nature};
 use crate::types::SnowType;
 use crate::types::value::Value;
 
@@ -92,9 +92,8 @@ impl Session {
             _ => None,
         };
         let stage = stage.ok_or_else(|| SqlError::missing("Stage", &name))?;
-        let columns =
-            ["parent_property", "property", "property_type", "property_value", "property_default"]
-                .map(|name| (name, SnowType::TEXT));
+        let columns = ["parent_property", "property", "property_type", "property_value", "property_default"]
+            .map(|name| (name, SnowType::TEXT));
         let enabled = if stage.directory { "true" } else { "false" };
         let row = vec![text("DIRECTORY"), text("ENABLE"), text("Boolean"), text(enabled), text("false")];
         rows(&columns, vec![row])
@@ -105,7 +104,9 @@ impl Session {
 fn described(catalog: &Catalog, object: Object) -> Option<Vec<Described>> {
     let shown = |id: ObjectId| {
         let columns = catalog.table(id)?.definition.shown();
-        Some(columns.into_iter().map(|column| (column.name.clone(), column.ty, column.nullable, Some(column))).collect())
+        Some(
+            columns.into_iter().map(|column| (column.name.clone(), column.ty, column.nullable, Some(column))).collect(),
+        )
     };
     match object {
         Object::Table(id) => shown(id),
@@ -124,7 +125,7 @@ fn described(catalog: &Catalog, object: Object) -> Option<Vec<Described>> {
                 all.push((field.name().clone(), SnowType::of_field(&field).unwrap_or(SnowType::TEXT), false, None));
             }
             if let Object::Table(id) = stream.source
-                && catalog.table(id)?.definition.column(FILENAME).is_some()
+                && matches!(catalog.table(id)?.definition.nature, Nature::External(_))
             {
                 all.push((FILENAME.to_owned(), SnowType::TEXT, true, None));
             }

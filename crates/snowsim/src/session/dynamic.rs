@@ -88,7 +88,8 @@ impl Session {
             })
             .collect();
         let id = definition.id;
-        definition = Definition { id, lineage: id, ..self.definition(&plain, &name, super::table_create::columns_of(&specs)?)? };
+        definition =
+            Definition { id, lineage: id, ..self.definition(&plain, &name, super::table_create::columns_of(&specs)?)? };
         self.engine.commit(Vec::new(), |catalog| {
             let mut changes = super::table_create::replaced(catalog, &name, &plain)?;
             changes.push(Change::CreateTable {
@@ -174,7 +175,8 @@ impl Session {
         let mut old: HashMap<u64, (Address, OwnedRow)> = HashMap::new();
         for (at, view) in current.parts.iter().enumerate() {
             let part = u32::try_from(at).unwrap_or(u32::MAX);
-            let outputs = columns.iter().cloned().map(Output::Column).chain([Output::Part(part), Output::Position, Output::Row]);
+            let outputs =
+                columns.iter().cloned().map(Output::Column).chain([Output::Part(part), Output::Position, Output::Row]);
             for batch in read_part(&view.part, Selection::Live(Arc::clone(&view.deletes)), outputs.collect())? {
                 let batch = batch?;
                 let rows = converter.convert_columns(&batch.columns()[..columns.len()])?;
@@ -263,5 +265,8 @@ fn as_view(definition: &Definition) -> View {
 /// The refusals of incremental refresh among those of change tracking: it can do more than a stream on a view.
 fn full_only(checked: Result<(), SqlError>) -> Option<SqlError> {
     let error = checked.err()?;
-    ["LIMIT", "ORDER BY", "ASOF_JOIN", "Table Function"].iter().any(|what| error.message.contains(what)).then_some(error)
+    ["LIMIT", "ORDER BY", "ASOF_JOIN", "Table Function"]
+        .iter()
+        .any(|what| error.message.contains(what))
+        .then_some(error)
 }

@@ -117,7 +117,8 @@ impl Session {
                 return Err(SqlError::missing("Stage", &external.stage));
             };
             let files = catalog.stages.get(stage).map(|stage| stage.files.clone()).unwrap_or_default();
-            let there: BTreeMap<_, _> = files.into_iter().filter(|(path, _)| path.starts_with(&external.path)).collect();
+            let there: BTreeMap<_, _> =
+                files.into_iter().filter(|(path, _)| path.starts_with(&external.path)).collect();
             (definition, there)
         };
         self.lock(&mut work, vec![(id, definition.full_name())]).await?;
@@ -163,14 +164,17 @@ impl Session {
 /// `SELECT VALUE, <expression> …, METADATA$FILENAME` over the lines of files.
 fn rows_query(columns: &[Column], expressions: &[String]) -> String {
     let own = columns.iter().skip(1).zip(expressions);
-    let own = own.map(|(column, text)| {
-        format!("CAST(({text}) AS {}) AS \"{}\", ", column.ty, column.name.replace('"', "\"\""))
-    });
+    let own = own
+        .map(|(column, text)| format!("CAST(({text}) AS {}) AS \"{}\", ", column.ty, column.name.replace('"', "\"\"")));
     format!("SELECT VALUE, {}\"{FILENAME}\" FROM \"{FILE}\"", own.collect::<String>())
 }
 
 /// Where the rows of some files are.
-fn rows_of(version: &Version, definition: &Definition, files: &BTreeSet<String>) -> Result<Vec<(usize, u32)>, SqlError> {
+fn rows_of(
+    version: &Version,
+    definition: &Definition,
+    files: &BTreeSet<String>,
+) -> Result<Vec<(usize, u32)>, SqlError> {
     let mut found = Vec::new();
     let Some(column) = definition.column(FILENAME).filter(|_| !files.is_empty()) else {
         return Ok(found);

@@ -24,9 +24,9 @@ use crate::sql::rewrite::{Host, path_of, rewrite};
 use crate::sql::{Command, Path, Point, parse};
 use crate::stream::delta::Difference;
 use crate::stream::marked::MarkedTable;
+use crate::stream::not_initialized;
 use crate::stream::provider::StreamTable;
 use crate::stream::trackable::{self, untrackable};
-use crate::stream::not_initialized;
 use crate::table::nature::Nature;
 use crate::table::scan::VersionTable;
 use crate::table::version::Version;
@@ -105,7 +105,9 @@ impl<'a> Planner<'a> {
                 }
                 let table = catalog.table(id).ok_or_else(|| SqlError::missing("Object", &name))?;
                 let definition = &table.definition;
-                if self.tracked && !matches!(definition.nature, Nature::Plain | Nature::Event | Nature::Iceberg { managed: true }) {
+                if self.tracked
+                    && !matches!(definition.nature, Nature::Plain | Nature::Event | Nature::Iceberg { managed: true })
+                {
                     return Err(SqlError::unsupported(format!(
                         "a stream on a view over {} {name}",
                         definition.nature.word().replace('_', " ").to_lowercase()
@@ -215,7 +217,8 @@ impl<'a> Planner<'a> {
                 fields.len()
             )));
         }
-        let renamed = fields.into_iter().zip(&view.columns).map(|(column, (name, _))| EngineExpr::Column(column).alias(name));
+        let renamed =
+            fields.into_iter().zip(&view.columns).map(|(column, (name, _))| EngineExpr::Column(column).alias(name));
         Ok(LogicalPlanBuilder::new(plan).project(renamed)?.build()?)
     }
 }

@@ -72,11 +72,7 @@ impl Session {
                 None => {}
             }
             changes.push(Change::PutStage { stage: Box::new(stage) });
-            changes.push(Change::CreateTable {
-                definition: Box::new(table),
-                clone_of: None,
-                statement: String::new(),
-            });
+            changes.push(Change::CreateTable { definition: Box::new(table), clone_of: None, statement: String::new() });
             Ok(Ok(changes))
         })
     }

@@ -59,7 +59,12 @@ impl Planner<'_> {
         table_stream(stream, table, &from, &to)
     }
 
-    fn view_stream(&mut self, of: &View, stream: &Stream, [before, after]: [Pins; 2]) -> Result<Arc<dyn TableProvider>, SqlError> {
+    fn view_stream(
+        &mut self,
+        of: &View,
+        stream: &Stream,
+        [before, after]: [Pins; 2],
+    ) -> Result<Arc<dyn TableProvider>, SqlError> {
         let before = self.view_at(of, before)?;
         let plan = match (stream.initial, stream.mode) {
             (true, _) => view::inserts(before, false, of.id)?,
@@ -70,11 +75,7 @@ impl Planner<'_> {
     }
 
     /// The identified plan of a view over given tables.
-    pub(super) fn view_at(
-        &mut self,
-        of: &View,
-        pins: Pins,
-    ) -> Result<datafusion::logical_expr::LogicalPlan, SqlError> {
+    pub(super) fn view_at(&mut self, of: &View, pins: Pins) -> Result<datafusion::logical_expr::LogicalPlan, SqlError> {
         let mut planner = Planner::new(self.session, self.statement, self.sequence);
         planner.pins = Some(Arc::new(pins));
         planner.tracked = true;
@@ -109,15 +110,23 @@ fn points(ends: &[(&Table, Arc<Version>, Arc<Version>)], stream: &Stream) -> [Pi
     for (table, from, to) in ends {
         let id = table.definition.id;
         points[0].insert(id, MarkedTable::at(&table.definition, from));
-        points[1].insert(id, match stream.mode {
-            Mode::AppendOnly => MarkedTable::appended(table, from, to.number),
-            Mode::Default | Mode::InsertOnly => MarkedTable::at(&table.definition, to),
-        });
+        points[1].insert(
+            id,
+            match stream.mode {
+                Mode::AppendOnly => MarkedTable::appended(table, from, to.number),
+                Mode::Default | Mode::InsertOnly => MarkedTable::at(&table.definition, to),
+            },
+        );
     }
     points
 }
 
-fn table_stream(stream: &Stream, table: &Table, from: &Version, to: &Version) -> Result<Arc<dyn TableProvider>, SqlError> {
+fn table_stream(
+    stream: &Stream,
+    table: &Table,
+    from: &Version,
+    to: &Version,
+) -> Result<Arc<dyn TableProvider>, SqlError> {
     let difference = match (stream.initial, stream.mode) {
         (true, _) => Difference::initial(table, from),
         (false, Mode::AppendOnly) => Difference::appended(table, from.number, to.number),

@@ -128,10 +128,7 @@ fn check_table(definition: &Definition, mode: Mode, create: &CreateStream) -> Re
         (nature, Mode::InsertOnly) if nature.insert_only() => {}
         (_, Mode::InsertOnly) => return Err(refused(INSERT_ONLY)),
         (nature, _) if nature.insert_only() => {
-            return Err(refused(format!(
-                "Streams on '{}' must have INSERT_ONLY set to true.",
-                definition.full_name()
-            )));
+            return Err(refused(format!("Streams on '{}' must have INSERT_ONLY set to true.", definition.full_name())));
         }
         (Nature::Dynamic(_), Mode::AppendOnly) => {
             return Err(refused("Change tracking of type APPEND_ONLY is not supported on dynamic tables."));

@@ -59,7 +59,12 @@ impl Session {
         Ok(false)
     }
 
-    pub(super) fn definition(&self, create: &CreateTable, name: &Name, columns: Vec<Column>) -> Result<Definition, SqlError> {
+    pub(super) fn definition(
+        &self,
+        create: &CreateTable,
+        name: &Name,
+        columns: Vec<Column>,
+    ) -> Result<Definition, SqlError> {
         let id = self.engine.reserve_object();
         let key = |(constraint, names): &(Option<String>, Vec<String>), kind: &str| -> Result<Key, SqlError> {
             let ids = names

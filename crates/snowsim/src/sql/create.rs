@@ -64,7 +64,17 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Command, SqlError> {
                 }
             }
             let query = cursor.query()?;
-            Ok(Command::CreateView { name, secure, materialized, tracked, or_replace, if_not_exists, columns, query, comment })
+            Ok(Command::CreateView {
+                name,
+                secure,
+                materialized,
+                tracked,
+                or_replace,
+                if_not_exists,
+                columns,
+                query,
+                comment,
+            })
         }
         Kind::Stream => stream(cursor, name, or_replace, if_not_exists),
         Kind::Database | Kind::Schema => {

@@ -44,7 +44,8 @@ impl MarkedTable {
     /// The rows of a version.
     #[must_use]
     pub(crate) fn at(definition: &Definition, version: &Version) -> Self {
-        let live = version.parts.iter().map(|view| (Arc::clone(&view.part), Selection::Live(Arc::clone(&view.deletes))));
+        let live =
+            version.parts.iter().map(|view| (Arc::clone(&view.part), Selection::Live(Arc::clone(&view.deletes))));
         Self {
             lineage: definition.lineage,
             columns: definition.shown(),
@@ -69,8 +70,7 @@ impl MarkedTable {
 }
 
 fn shown(columns: &[Column], identity: bool) -> SchemaRef {
-    let mut fields: Vec<Field> =
-        columns.iter().map(|column| Output::Column(column.clone()).field()).collect();
+    let mut fields: Vec<Field> = columns.iter().map(|column| Output::Column(column.clone()).field()).collect();
     if identity {
         fields.push(Field::new(ID, DataType::Utf8, false));
     }
@@ -129,7 +129,8 @@ impl PartitionStream for MarkedRows {
                 .map(|(part, selection)| (Arc::clone(part), selection.clone(), outputs.clone()))
                 .collect(),
         };
-        let rows = reads(old).rows().map(|batch| (None, batch)).chain(reads(new).rows().map(|batch| (Some(FRESH), batch)));
+        let rows =
+            reads(old).rows().map(|batch| (None, batch)).chain(reads(new).rows().map(|batch| (Some(FRESH), batch)));
         let (schema, lineage, identity) = (Arc::clone(&self.schema), self.table.lineage, self.table.identity);
         let rows = rows.map(move |(mark, batch)| {
             let batch = batch?;

@@ -46,7 +46,9 @@ fn body(set: &SetExpr) -> Result<(), SqlError> {
             body(right)
         }
         SetExpr::SetOperation { op: SetOperator::Union, .. } => Err(untrackable("joins of type '[UNION]'")),
-        SetExpr::SetOperation { op, .. } => Err(untrackable(&format!("joins of type '[{}]'", op.to_string().to_uppercase()))),
+        SetExpr::SetOperation { op, .. } => {
+            Err(untrackable(&format!("joins of type '[{}]'", op.to_string().to_uppercase())))
+        }
         other => Err(SqlError::unsupported(format!("a stream on a view of {other}"))),
     }
 }
@@ -106,8 +108,22 @@ fn factor(factor: &TableFactor) -> Result<(), SqlError> {
 fn aggregates(name: &str) -> bool {
     let name = name.replace('"', "").to_uppercase();
     [
-        "COUNT", "SUM", "MIN", "MAX", "AVG", "LISTAGG", "ANY_VALUE", "MEDIAN", "STDDEV", "VARIANCE", "ARRAY_AGG",
-        "OBJECT_AGG", "BOOLAND_AGG", "BOOLOR_AGG", "APPROX_COUNT_DISTINCT", "COUNT_IF",
+        "COUNT",
+        "SUM",
+        "MIN",
+        "MAX",
+        "AVG",
+        "LISTAGG",
+        "ANY_VALUE",
+        "MEDIAN",
+        "STDDEV",
+        "VARIANCE",
+        "ARRAY_AGG",
+        "OBJECT_AGG",
+        "BOOLAND_AGG",
+        "BOOLOR_AGG",
+        "APPROX_COUNT_DISTINCT",
+        "COUNT_IF",
     ]
     .contains(&name.as_str())
 }

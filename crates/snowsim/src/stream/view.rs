@@ -110,8 +110,7 @@ impl Carrier {
                 for (branch, input) in union.inputs.iter().enumerate() {
                     let (inner, id) = self.carry(input)?;
                     let columns = input.schema().columns().into_iter().map(Expr::Column);
-                    let branched =
-                        binary_expr(lit(format!("{branch}:")), Operator::StringConcat, Expr::Column(id));
+                    let branched = binary_expr(lit(format!("{branch}:")), Operator::StringConcat, Expr::Column(id));
                     let columns = columns.chain([branched.alias(name.clone())]);
                     inputs.push(Arc::new(LogicalPlanBuilder::new(inner).project(columns)?.build()?));
                 }
@@ -207,8 +206,10 @@ fn row_id(view: ObjectId) -> ScalarUDF {
     let shown = move |arguments: &[ColumnarValue]| {
         let arrays = ColumnarValue::values_to_arrays(arguments)?;
         let ids = arrays[0].as_string::<i32>();
-        let texts: StringArray =
-            ids.iter().map(|id| id.map(|id| row_id_text(view, digest(id.trim_start_matches(FRESH).as_bytes())))).collect();
+        let texts: StringArray = ids
+            .iter()
+            .map(|id| id.map(|id| row_id_text(view, digest(id.trim_start_matches(FRESH).as_bytes()))))
+            .collect();
         Ok(ColumnarValue::Array(Arc::new(texts) as ArrayRef))
     };
     create_udf(

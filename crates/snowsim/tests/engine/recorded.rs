@@ -49,7 +49,9 @@ async fn play(case: &Case<'_>) -> Result<(), String> {
         let came = match step.verb {
             "refuse" | "refuse~" => {
                 let message = refused(&mut session, step.text).await.message.replace('\n', "\\n");
-                let [expected] = step.expected.as_slice() else { return Err(format!("line {}: one message", step.line)) };
+                let [expected] = step.expected.as_slice() else {
+                    return Err(format!("line {}: one message", step.line));
+                };
                 let fits = if step.verb == "refuse" { message == *expected } else { message.contains(expected) };
                 match fits {
                     true => continue,
@@ -58,10 +60,13 @@ async fn play(case: &Case<'_>) -> Result<(), String> {
             }
             "list" => {
                 let (wanted, sql) = step.text.split_once(' ').unwrap();
-                let (columns, rows) = attempt(&mut session, sql).await.map_err(|e| format!("line {}: {e}", step.line))?;
+                let (columns, rows) =
+                    attempt(&mut session, sql).await.map_err(|e| format!("line {}: {e}", step.line))?;
                 let places: Vec<usize> = wanted
                     .split(',')
-                    .map(|name| columns.iter().position(|column| column.name == name).unwrap_or_else(|| panic!("no {name}")))
+                    .map(|name| {
+                        columns.iter().position(|column| column.name == name).unwrap_or_else(|| panic!("no {name}"))
+                    })
                     .collect();
                 let pick = |row: &Vec<String>| places.iter().map(|at| row[*at].as_str()).collect::<Vec<_>>().join("|");
                 rows.iter().map(pick).collect()
