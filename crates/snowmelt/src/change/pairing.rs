@@ -382,6 +382,15 @@ mod tests {
     }
 
     #[test]
+    fn rows_without_a_row_id_need_a_key_and_pair_by_their_place() {
+        let events = pair(0, false, &[(1, "", 1, "DELETE", true, "a"), (2, "", 1, "INSERT", true, "a")]).unwrap();
+        assert_eq!(events.iter().map(|event| event.op).collect::<Vec<_>>(), [Op::Update]);
+        let mut pairing = Pairing::new("STG_1", &columns(), &[], RowOrdinal(0), false).unwrap();
+        let refused = pairing.feed(&staged(&[(1, "", 2, "INSERT", false, "a")]), &mut Vec::new()).unwrap_err();
+        assert!(refused.to_string().contains("no row id, and no key is configured"), "{refused}");
+    }
+
+    #[test]
     fn what_contradicts_its_phase_is_an_error() {
         let refused = |phase, action, update| message(0, &[(1, "r", phase, action, update, "a")]);
         assert!(refused(0, "INSERT", false).contains("an INSERT in phase 0"));

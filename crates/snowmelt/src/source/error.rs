@@ -87,7 +87,7 @@ pub enum SourceError {
     },
     /// The captured table is not there, or the role may not see it.
     #[error(
-        "{table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it (READ on a stage)"
+        "table {table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it (READ on a stage)"
     )]
     TableMissing {
         /// The table.

@@ -38,6 +38,7 @@ mod kills;
 mod late;
 #[cfg(test)]
 mod nothing;
+#[cfg(test)]
 mod objects;
 #[cfg(test)]
 mod tunnel;
