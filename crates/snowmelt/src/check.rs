@@ -4,12 +4,14 @@
 //! of roles. What is made for that is dropped again. Nothing here touches a capture's own stream, topic or checkpoint.
 
 mod kafka;
+mod object;
 mod snowflake;
 mod tunnel;
 
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::source::SourceError;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -58,6 +60,17 @@ impl Findings {
 
     fn problem(&mut self, subject: impl Into<String>, found: impl ToString, remedy: impl Into<String>) {
         self.add(Level::Problem, subject, found, Some(remedy.into()));
+    }
+
+    /// An object or a stream that cannot be used as it is.
+    fn unfit(&mut self, subject: impl Into<String>, error: &SourceError) {
+        match error {
+            SourceError::NotCapturable { kind, reason, remedy, .. } => {
+                self.problem(subject, format!("it is a {kind}: {reason}"), remedy.clone());
+            }
+            SourceError::StreamUnfit { reason, remedy, .. } => self.problem(subject, reason.clone(), remedy.clone()),
+            other => self.failure(subject, other),
+        }
     }
 
     /// A failure whose message holds its remedy already.

@@ -66,7 +66,7 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{OnPoison, OnStale, Snapshot, Table};
+pub use tables::{Mode, OnPoison, OnStale, Snapshot, Table};
 pub use token::{Token, TokenCommand};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};

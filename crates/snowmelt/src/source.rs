@@ -10,6 +10,7 @@
 //! never used twice, drops only touch what a committed checkpoint covers.
 
 pub mod error;
+pub mod object;
 pub mod selection;
 pub mod session;
 pub mod staging;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use error::SourceError;
 
+use self::object::Object;
 use self::selection::Selection;
 use self::session::{RowStream, Session, TableRow};
 use self::staging::{Made, Names, Note};
@@ -233,6 +235,7 @@ impl Source {
         let found = self.session.table("the state of the stream", &staging::show_one("STREAMS", &stream.name)).await?;
         let Some(row) = found.rows().next() else { return Err(self.stream_missing(&stream.name, checkpoint)) };
         self.require_fresh(&stream.name, &row, checkpoint)?;
+        self.require_followed(&stream.name, &row).await?;
         Ok(row.millis("stale_after"))
     }
 
@@ -343,7 +346,12 @@ impl Source {
             return Err(SourceError::FilterChanged { stream: name.to_string(), table: self.table.name.to_string() });
         }
         let (initial, gap) = note.map_or((false, false), |note| (note.initial, note.gap));
-        let key = match self.find_key(&name).await {
+        // A stream of our own follows its source through a rename; the capture keeps the name it began with.
+        self.require_followed(&name, &row).await?;
+        let on = self.follows(&row).filter(|_| adopted.is_none()).unwrap_or_else(|| self.table.name.clone());
+        let object = self.find_object(&on).await?;
+        object.check_stream(&on, &object.plan(&self.table)?, &row)?;
+        let key = match self.find_key(&name, &on, &object).await {
             // It may go stale between two statements, or only say so when it is read.
             Err(SourceError::Refused { code, message, .. }) if code == STALE => {
                 return Err(self.stream_stale(&name, message, checkpoint));
@@ -356,37 +364,62 @@ impl Source {
     /// Makes the stream of a generation. A later one begins where the one before it stands, so that between the two
     /// nothing is missed, not even a delete; unless that one is lost, or the checkpoint says that not all it yielded
     /// has been read.
-    async fn make_stream(&self, name: &ObjectName, checkpoint: &Checkpoint) -> Result<(), SourceError> {
+    async fn make_stream(&self, stream: &ObjectName, checkpoint: &Checkpoint) -> Result<(), SourceError> {
         let what = "the creation of the stream";
+        let name = &self.table.name;
+        let object = self.find_object(name).await?;
         let again = checkpoint.generation > 1;
-        let initial = again || self.table.snapshot == Snapshot::Initial;
-        let note = Note::new(None, initial).filtered(self.table.filter.as_ref());
+        let plan = match again {
+            // Not every kind of object has initial rows to give; those that have none go on from where they are.
+            true => object
+                .plan(&Table { snapshot: Snapshot::Initial, ..self.table.clone() })
+                .or_else(|_| object.plan(&self.table))?,
+            false => object.plan(&self.table)?,
+        };
+        if object.kind.can_be_selected() {
+            let sql = format!("SELECT * FROM {}", name.quoted());
+            match self.session.describe("the columns of the table", &sql).await {
+                Ok(columns) => object.check_columns(name, &plan, &columns)?,
+                // A view whose query no longer compiles, for one, says so better when the stream is made.
+                Err(error) => tracing::debug!(%error, "the columns are not known"),
+            }
+        }
+        let note = Note::new(None, plan.initial).filtered(self.table.filter.as_ref());
         let before = self.names.stream(checkpoint.generation.saturating_sub(1));
         let seamless = again && !checkpoint.gap && {
             let found =
                 self.session.table("the state of the stream before", &staging::show_one("STREAMS", &before)).await?;
-            let fresh = |row| self.require_fresh(&before, &row, checkpoint).is_ok();
-            found.rows().next().is_some_and(fresh)
+            let fits = |row: TableRow<'_>| {
+                self.require_fresh(&before, &row, checkpoint).is_ok() && self.follows(&row).is_none()
+            };
+            found.rows().next().is_some_and(fits)
         };
         if seamless {
-            let sql = staging::create_stream(name, &self.table.name, Some(&before), &note);
+            let sql = staging::create_stream(stream, &plan, name, Some(&before), &note);
             match self.session.table(what, &sql).await {
                 Ok(_) => {
                     failpoint::hit("after-create-stream");
                     return Ok(());
                 }
                 Err(error @ SourceError::Refused { .. }) if error.next() == Next::Halt => {
-                    tracing::warn!(%name, %before, %error, "the new stream cannot begin where the old one stands; it begins now");
+                    tracing::warn!(%stream, %before, %error, "the new stream cannot begin where the old one stands; it begins now");
                 }
                 Err(error) => return Err(error),
             }
         }
-        let sql = staging::create_stream(name, &self.table.name, None, &note.after_gap(again));
-        if let Err(error) = self.session.table(what, &sql).await {
-            return Err(if error.is_object_missing() { self.table_missing() } else { error });
+        let sql = staging::create_stream(stream, &plan, name, None, &note.after_gap(again));
+        match self.session.table(what, &sql).await {
+            Ok(_) => {
+                failpoint::hit("after-create-stream");
+                Ok(())
+            }
+            Err(error) if error.is_object_missing() => Err(self.table_missing()),
+            Err(error) => Err(object.refused_stream(name, error)),
         }
-        failpoint::hit("after-create-stream");
-        Ok(())
+    }
+
+    async fn find_object(&self, name: &ObjectName) -> Result<Object, SourceError> {
+        Object::find(&self.session, name).await?.ok_or_else(|| self.table_missing())
     }
 
     /// Drops the streams of earlier generations; the present one's must be there already.
@@ -411,7 +444,7 @@ impl Source {
         }
     }
 
-    /// Refuses a stream that `SHOW STREAMS` calls stale, or that follows another table by now.
+    /// Refuses a stream that `SHOW STREAMS` calls stale.
     fn require_fresh(
         &self,
         stream: &ObjectName,
@@ -423,11 +456,22 @@ impl Source {
             let reason = reason.unwrap_or_else(|| "its offset left the table's retention".to_owned());
             return Err(self.stream_stale(stream, reason, checkpoint));
         }
-        // A name that cannot be read says nothing: what matters is that another table is named.
-        let follows = row.text("table_name").and_then(|name| name.parse::<ObjectName>().ok());
-        match follows.filter(|follows| *follows != self.table.name) {
+        Ok(())
+    }
+
+    /// The name of what the stream follows, where it is another than the configured one. A name that cannot be read says
+    /// nothing.
+    fn follows(&self, row: &TableRow<'_>) -> Option<ObjectName> {
+        let name = row.text("table_name").and_then(|name| name.parse::<ObjectName>().ok());
+        name.filter(|name| *name != self.table.name)
+    }
+
+    /// Refuses a stream whose object gave its name to another. One that was only renamed is still the same.
+    async fn require_followed(&self, stream: &ObjectName, row: &TableRow<'_>) -> Result<(), SourceError> {
+        let Some(now) = self.follows(row) else { return Ok(()) };
+        match Object::find(&self.session, &self.table.name).await? {
             None => Ok(()),
-            Some(now) => Err(SourceError::StreamMoved {
+            Some(_) => Err(SourceError::StreamMoved {
                 stream: stream.to_string(),
                 table: self.table.name.to_string(),
                 now: now.to_string(),
@@ -444,11 +488,16 @@ impl Source {
         }
     }
 
-    /// The configured key, else the declared primary key, else none.
-    async fn find_key(&self, stream: &ObjectName) -> Result<Option<Vec<Column>>, SourceError> {
+    /// The configured key, else the one its kind has, else none.
+    async fn find_key(
+        &self,
+        stream: &ObjectName,
+        on: &ObjectName,
+        object: &Object,
+    ) -> Result<Option<Vec<Column>>, SourceError> {
         let names = match &self.table.key {
             Some(key) => key.clone(),
-            None => match primary_key(&self.session, &self.table.name).await {
+            None => match own_key(&self.session, on, object).await {
                 Err(error) if error.is_object_missing() => return Err(self.table_missing()),
                 key => key?,
             },
@@ -496,8 +545,18 @@ fn next_number(checkpoint: &Checkpoint) -> u64 {
     if checkpoint.batch_is_whole() { checkpoint.batch + 1 } else { checkpoint.batch }
 }
 
-/// The declared primary key's columns in their order; empty when there is none.
-pub(crate) async fn primary_key(session: &Arc<Session>, table: &ObjectName) -> Result<Vec<String>, SourceError> {
+/// The key that an object has without a configured one: its path, its declared primary key, or none.
+pub(crate) async fn own_key(
+    session: &Arc<Session>,
+    table: &ObjectName,
+    object: &Object,
+) -> Result<Vec<String>, SourceError> {
+    if matches!(object.kind, object::Kind::Stage { .. }) {
+        return Ok(vec![object::PATH.to_owned()]);
+    }
+    if !object.kind.has_primary_key() {
+        return Ok(Vec::new());
+    }
     let sql = format!("SHOW PRIMARY KEYS IN TABLE {}", table.quoted());
     let found = session.table("the primary key", &sql).await?;
     let mut columns: Vec<(u32, String)> = found

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::Stream;
 use crate::table::Table;
+use crate::types::SnowType;
 
 pub(crate) mod access;
 pub(crate) mod change;
 pub(crate) mod journal;
 pub(crate) mod public_key;
+pub(crate) mod stage;
 
 /// Identity of a table, view or stream; never reused.
 pub(crate) type ObjectId = u64;
@@ -37,7 +39,7 @@ impl std::fmt::Display for Name {
 }
 
 /// What a name stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Object {
     /// A table.
     Table(ObjectId),
@@ -45,6 +47,8 @@ pub(crate) enum Object {
     View(ObjectId),
     /// A stream.
     Stream(ObjectId),
+    /// A stage.
+    Stage(ObjectId),
 }
 
 impl Object {
@@ -55,6 +59,7 @@ impl Object {
             Self::Table(_) => "TABLE",
             Self::View(_) => "VIEW",
             Self::Stream(_) => "STREAM",
+            Self::Stage(_) => "STAGE",
         }
     }
 
@@ -62,7 +67,7 @@ impl Object {
     #[must_use]
     pub(crate) fn id(&self) -> ObjectId {
         match self {
-            Self::Table(id) | Self::View(id) | Self::Stream(id) => *id,
+            Self::Table(id) | Self::View(id) | Self::Stream(id) | Self::Stage(id) => *id,
         }
     }
 }
@@ -87,10 +92,14 @@ pub(crate) struct View {
     pub(crate) id: ObjectId,
     /// Name.
     pub(crate) name: Name,
-    /// Column names given in CREATE VIEW.
-    pub(crate) columns: Vec<String>,
-    /// The query's text.
-    pub(crate) query: String,
+    /// Its columns when it was made: names and types.
+    pub(crate) columns: Vec<(String, SnowType)>,
+    /// CREATE SECURE VIEW.
+    pub(crate) secure: bool,
+    /// CREATE MATERIALIZED VIEW.
+    pub(crate) materialized: bool,
+    /// CHANGE_TRACKING.
+    pub(crate) tracked: bool,
     /// The whole CREATE VIEW.
     pub(crate) text: String,
     /// Creation, nanoseconds since the epoch.
@@ -158,6 +167,8 @@ pub(crate) struct Catalog {
     pub(crate) views: HashMap<ObjectId, View>,
     /// Streams.
     pub(crate) streams: HashMap<ObjectId, Stream>,
+    /// Stages.
+    pub(crate) stages: HashMap<ObjectId, stage::Stage>,
     /// Warehouses.
     pub(crate) warehouses: BTreeMap<String, Warehouse>,
     /// Roles: name to (creation, comment).
@@ -203,6 +214,7 @@ impl Catalog {
             }),
             Object::View(id) => self.views.get(&id).map(|view| view.name.clone()),
             Object::Stream(id) => self.streams.get(&id).map(|stream| stream.name.clone()),
+            Object::Stage(id) => self.stages.get(&id).map(|stage| stage.name.clone()),
         }
     }
 
@@ -214,8 +226,9 @@ impl Catalog {
         let travel = table.version_at(horizon).map_or(table.versions[0].number, |version| version.number);
         self.streams
             .values()
-            .filter(|stream| stream.table == table.definition.id && !stream.is_stale(table, now))
-            .map(|stream| stream.offset)
+            .flat_map(|stream| stream.bases.iter().map(move |base| (stream, base)))
+            .filter(|(stream, base)| base.table == table.definition.id && !stream.is_stale(self, now))
+            .map(|(_, base)| base.offset)
             .fold(travel, u64::min)
     }
 

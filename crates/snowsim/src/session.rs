@@ -27,6 +27,8 @@ mod compaction;
 mod ddl;
 mod describe;
 mod dml;
+mod dynamic;
+mod external;
 mod grants;
 mod insert;
 mod merge;
@@ -35,12 +37,16 @@ mod parameters;
 mod query;
 mod relations;
 mod show;
+mod stage;
 mod stream_ddl;
+mod stream_read;
+mod stream_source;
 mod system;
 mod table_alter;
 mod table_create;
 mod transaction;
 mod user;
+mod view_ddl;
 
 use transaction::Transaction;
 

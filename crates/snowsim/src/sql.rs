@@ -14,6 +14,7 @@ mod create;
 pub(crate) mod cursor;
 pub(crate) mod function;
 mod grant;
+pub(crate) mod objects;
 pub(crate) mod operator;
 mod parse;
 pub(crate) mod plan;
@@ -40,8 +41,44 @@ pub(crate) enum Command {
         if_exists: bool,
     },
     CreateTable(Box<CreateTable>),
+    CreateDynamic(Box<objects::CreateDynamic>),
+    CreateExternal(Box<objects::CreateExternal>),
+    CreateStage {
+        name: Path,
+        or_replace: bool,
+        if_not_exists: bool,
+        directory: bool,
+        comment: String,
+    },
+    AlterStage {
+        name: Path,
+        if_exists: bool,
+        action: objects::StageAction,
+    },
+    RefreshDynamic {
+        name: Path,
+        if_exists: bool,
+    },
+    RefreshExternal {
+        name: Path,
+        if_exists: bool,
+    },
+    CopyFile {
+        to: objects::Location,
+        query: Box<Query>,
+        overwrite: bool,
+    },
+    RemoveFiles(objects::Location),
+    AlterView {
+        name: Path,
+        if_exists: bool,
+        options: Vec<(String, String)>,
+    },
     CreateView {
         name: Path,
+        secure: bool,
+        materialized: bool,
+        tracked: bool,
         or_replace: bool,
         if_not_exists: bool,
         columns: Vec<String>,
@@ -144,6 +181,7 @@ pub(crate) enum Kind {
     Table,
     View,
     Stream,
+    Stage,
     Warehouse,
     Role,
     User,
@@ -159,6 +197,7 @@ impl Kind {
             Self::Table => "TABLE",
             Self::View => "VIEW",
             Self::Stream => "STREAM",
+            Self::Stage => "STAGE",
             Self::Warehouse => "WAREHOUSE",
             Self::Role => "ROLE",
             Self::User => "USER",
@@ -174,6 +213,7 @@ impl Kind {
             Self::Table => "Table",
             Self::View => "View",
             Self::Stream => "Stream",
+            Self::Stage => "Stage",
             Self::Warehouse => "Warehouse",
             Self::Role => "Role",
             Self::User => "User",
@@ -207,6 +247,42 @@ pub(crate) struct CreateTable {
     pub(crate) extension_days: Option<u32>,
     pub(crate) change_tracking: bool,
     pub(crate) source: Source,
+    pub(crate) nature: crate::table::nature::Nature,
+}
+
+impl CreateTable {
+    /// A table of which only the name is known yet.
+    #[must_use]
+    pub(crate) fn new(name: Path, or_replace: bool, if_not_exists: bool, kind: crate::table::TableKind) -> Self {
+        Self {
+            name,
+            or_replace,
+            if_not_exists,
+            kind,
+            columns: Vec::new(),
+            primary_key: None,
+            unique: Vec::new(),
+            comment: None,
+            retention_days: None,
+            extension_days: None,
+            change_tracking: false,
+            source: Source::Columns,
+            nature: crate::table::nature::Nature::Plain,
+        }
+    }
+}
+
+/// The kind of object a stream is made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceKind {
+    Table,
+    View,
+    Dynamic,
+    External,
+    Event,
+    Stage,
+    /// CLONE of another stream.
+    Stream,
 }
 
 /// Where a new table's shape and rows come from.
@@ -239,9 +315,10 @@ pub(crate) struct CreateStream {
     pub(crate) name: Path,
     pub(crate) or_replace: bool,
     pub(crate) if_not_exists: bool,
-    pub(crate) table: Path,
-    pub(crate) clone: bool,
+    pub(crate) kind: SourceKind,
+    pub(crate) source: Path,
     pub(crate) append_only: bool,
+    pub(crate) insert_only: bool,
     pub(crate) show_initial_rows: bool,
     pub(crate) point: Option<Point>,
     pub(crate) comment: Option<String>,

@@ -17,11 +17,13 @@ use crate::catalog::ObjectId;
 use crate::types::SnowType;
 
 pub(crate) mod deletes;
+pub(crate) mod nature;
 pub(crate) mod part;
 pub(crate) mod scan;
 pub(crate) mod version;
 pub(crate) mod write;
 
+use nature::{FILENAME, Nature};
 use version::Version;
 
 /// How long a table lives and what protects it.
@@ -100,9 +102,18 @@ pub(crate) struct Definition {
     pub(crate) created: i64,
     /// Owning role.
     pub(crate) owner: String,
+    /// What it is besides a table.
+    pub(crate) nature: Nature,
 }
 
 impl Definition {
+    /// Its columns as `*` shows them.
+    #[must_use]
+    pub(crate) fn shown(&self) -> Vec<Column> {
+        let external = matches!(self.nature, Nature::External(_));
+        self.columns.iter().filter(|column| !external || column.name != FILENAME).cloned().collect()
+    }
+
     /// The column of a name.
     #[must_use]
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {

@@ -14,6 +14,7 @@
 //! | TIME | `Time64(Nanosecond)` |
 //! | TIMESTAMP_NTZ, _LTZ, _TZ | `FixedSizeBinary(12)`, `(13)`, `(14)`: see [`timestamp`] |
 //! | VARIANT, OBJECT, ARRAY | `LargeUtf8` JSON text (`null` is JSON null; SQL NULL is an Arrow null) |
+//! | GEOGRAPHY, GEOMETRY | `LargeUtf8` GeoJSON text |
 //!
 //! `Timestamp(Nanosecond)` would not do: it ends in the year 2262 and carries no offset per row.
 //! Precision, length, scale and OBJECT versus ARRAY ride in field metadata under [`TYPE_KEY`].
@@ -91,6 +92,10 @@ pub enum SnowType {
     Object,
     /// ARRAY: a JSON array.
     Array,
+    /// GEOGRAPHY, held as GeoJSON.
+    Geography,
+    /// GEOMETRY, held as GeoJSON.
+    Geometry,
 }
 
 /// One column of a result, as Snowflake's `rowtype` describes it.
@@ -116,6 +121,12 @@ impl SnowType {
     /// NUMBER(38,0), the default NUMBER.
     pub const INTEGER: Self = Self::Fixed { precision: 38, scale: 0 };
 
+    /// Whether it is GEOGRAPHY or GEOMETRY, which standard streams cannot follow.
+    #[must_use]
+    pub fn is_geospatial(&self) -> bool {
+        matches!(self, Self::Geography | Self::Geometry)
+    }
+
     /// The Arrow type that holds this type's values (see the module's table).
     #[must_use]
     pub fn arrow(&self) -> DataType {
@@ -130,7 +141,7 @@ impl SnowType {
             Self::TimestampNtz { .. } => DataType::FixedSizeBinary(timestamp::NTZ_WIDTH),
             Self::TimestampLtz { .. } => DataType::FixedSizeBinary(timestamp::LTZ_WIDTH),
             Self::TimestampTz { .. } => DataType::FixedSizeBinary(timestamp::TZ_WIDTH),
-            Self::Variant | Self::Object | Self::Array => DataType::LargeUtf8,
+            Self::Variant | Self::Object | Self::Array | Self::Geography | Self::Geometry => DataType::LargeUtf8,
         }
     }
 
@@ -239,6 +250,8 @@ impl SnowType {
             "VARIANT" => Self::Variant,
             "OBJECT" => Self::Object,
             "ARRAY" => Self::Array,
+            "GEOGRAPHY" => Self::Geography,
+            "GEOMETRY" => Self::Geometry,
             _ => return None,
         })
     }
@@ -260,6 +273,8 @@ impl fmt::Display for SnowType {
             Self::Variant => out.write_str("VARIANT"),
             Self::Object => out.write_str("OBJECT"),
             Self::Array => out.write_str("ARRAY"),
+            Self::Geography => out.write_str("GEOGRAPHY"),
+            Self::Geometry => out.write_str("GEOMETRY"),
         }
     }
 }
@@ -284,6 +299,8 @@ mod tests {
             "VARIANT",
             "OBJECT",
             "ARRAY",
+            "GEOGRAPHY",
+            "GEOMETRY",
         ] {
             let ty = SnowType::parse(text).unwrap();
             assert_eq!(ty.to_string(), text);

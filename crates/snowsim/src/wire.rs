@@ -107,7 +107,7 @@ fn column(meta: &ColumnMeta) -> Value {
         _ => (Value::Null, Value::Null),
     };
     let (length, byte_length) = lengths(&meta.ty);
-    json!({
+    let mut described = json!({
         "name": meta.name,
         "database": meta.database,
         "schema": meta.schema,
@@ -119,7 +119,11 @@ fn column(meta: &ColumnMeta) -> Value {
         "precision": precision,
         "scale": scale,
         "collation": null,
-    })
+    });
+    if meta.ty.is_geospatial() {
+        described["extTypeName"] = json!(meta.ty.to_string());
+    }
+    described
 }
 
 /// Characters and bytes at most, for the types that have them. A character is at most four bytes, but no
@@ -150,6 +154,8 @@ fn logical(ty: &SnowType) -> &'static str {
         SnowType::Variant => "VARIANT",
         SnowType::Object => "OBJECT",
         SnowType::Array => "ARRAY",
+        // The carrier of a GEOGRAPHY in GeoJSON; its own name goes beside it.
+        SnowType::Geography | SnowType::Geometry => "OBJECT",
     }
 }
 

@@ -8,6 +8,8 @@ mod access;
 mod crash;
 #[path = "engine/model.rs"]
 mod model;
+#[path = "engine/recorded.rs"]
+mod recorded;
 #[path = "engine/statements.rs"]
 mod statements;
 #[path = "engine/streams.rs"]

@@ -79,6 +79,14 @@ pub enum PairingError {
         /// What would have been right.
         expected: &'static str,
     },
+    /// A row without a row id, where the row id is the key.
+    #[error("{table}, row after {after}: it has no row id, and no key is configured; set `key` for the table")]
+    NoRowId {
+        /// Staging table.
+        table: Arc<str>,
+        /// Last ordinal that was read well.
+        after: RowOrdinal,
+    },
     /// A row is missing or came twice.
     #[error("{table}: row {came} came where row {expected} was due (row id {row_id}); rows are missing or repeated")]
     Gap {
@@ -196,7 +204,10 @@ impl Pairing {
         if let Some(held) = &self.held {
             let is_other_half = staged.phase == Phase::Staying
                 && staged.insert
-                && held.value(self.metadata.row_id) == Value::Text(staged.row_id);
+                && match held.value(self.metadata.row_id) {
+                    Value::Text(row_id) => row_id == staged.row_id,
+                    _ => staged.row_id.is_empty(),
+                };
             if !is_other_half {
                 return Err(self.leftover(held));
             }
@@ -270,8 +281,13 @@ impl Pairing {
         };
         let row_id = match rows.value(self.metadata.row_id, index) {
             Value::Text(row_id) => row_id,
+            // Streams on external and directory tables have none.
+            Value::Null => "",
             other => return Err(wrong(Metadata::ROW_ID, other, "text")),
         };
+        if row_id.is_empty() && self.key.is_empty() {
+            return Err(PairingError::NoRowId { table: Arc::clone(&self.table), after: self.last });
+        }
         let row = match rows.value(self.metadata.row, index) {
             Value::Fixed { unscaled, scale: 0 } if u64::try_from(unscaled).is_ok() => {
                 RowOrdinal(u64::try_from(unscaled).unwrap_or_default())
@@ -368,6 +384,15 @@ mod tests {
         assert_eq!(message(0, &[old, (2, "r", 2, "INSERT", true, "a")]), leftover);
         let new = message(0, &[(1, "r", 1, "INSERT", true, "a")]);
         assert!(new.contains("the new half of an update came without its old half"), "{new}");
+    }
+
+    #[test]
+    fn rows_without_a_row_id_need_a_key_and_pair_by_their_place() {
+        let events = pair(0, false, &[(1, "", 1, "DELETE", true, "a"), (2, "", 1, "INSERT", true, "a")]).unwrap();
+        assert_eq!(events.iter().map(|event| event.op).collect::<Vec<_>>(), [Op::Update]);
+        let mut pairing = Pairing::new("STG_1", &columns(), &[], RowOrdinal(0), false).unwrap();
+        let refused = pairing.feed(&staged(&[(1, "", 2, "INSERT", false, "a")]), &mut Vec::new()).unwrap_err();
+        assert!(refused.to_string().contains("no row id, and no key is configured"), "{refused}");
     }
 
     #[test]

@@ -1,17 +1,15 @@
-//! Snowflake's side: login, warehouse, state schema, every table, every stream that is there already.
+//! Snowflake's side: login, warehouse, state schema; the captured objects are `object`'s.
 
 use std::sync::Arc;
 
 use super::Findings;
-use crate::config::{Config, ObjectName, Snowflake, Table};
+use crate::config::{Config, ObjectName, Snowflake};
 use crate::source::SourceError;
+use crate::source::object::{Plan, StreamMode};
 use crate::source::selection::Selection;
 use crate::source::session::Session;
 use crate::source::staging::{self, Note};
 use crate::source::value::{Column, DataType};
-
-/// A stream that becomes stale sooner than this is worth a word (streams go stale days after their last read).
-const STALE_SOON_MS: i64 = 3 * 24 * 3600 * 1000;
 
 pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut Findings) {
     let settings = &config.snowflake;
@@ -37,7 +35,8 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
     let warehouse = check_warehouse(&session, settings, findings).await;
     let state_ok = check_state_schema(&session, config, wake_warehouse && warehouse, findings).await;
     for table in &config.tables {
-        check_table(&session, table, &role, state_ok, findings).await;
+        let state = state_ok.then_some(&settings.state_schema);
+        super::object::check(&session, table, &role, state, findings).await;
     }
     session.close().await;
 }
@@ -120,7 +119,8 @@ async fn try_state_schema(
         session.table("a trial in the state schema", &sql).await.map(drop).map_err(|error| (what, error))
     };
     run("table", format!("CREATE TABLE {} (ID INT)", table.quoted())).await?;
-    run("stream", staging::create_stream(stream, table, None, &Note::new(None, true))).await?;
+    let plan = Plan { on: "TABLE", mode: StreamMode::Standard, initial: true };
+    run("stream", staging::create_stream(stream, &plan, table, None, &Note::new(None, true))).await?;
     if wake {
         let id = Column { name: "ID".to_owned(), ty: DataType::Fixed { precision: 38, scale: 0 }, nullable: true };
         let note = Note::new(Some(vec!["ID".to_owned()]), true);
@@ -129,150 +129,4 @@ async fn try_state_schema(
         run("staging", staging::read_staging(staging_table, 0)).await?;
     }
     Ok(())
-}
-
-async fn check_table(session: &Arc<Session>, table: &Table, role: &str, state_ok: bool, findings: &mut Findings) {
-    let name = &table.name;
-    let subject = format!("table {name}");
-    let columns = match session.describe("the columns of the table", &format!("SELECT * FROM {}", name.quoted())).await
-    {
-        Ok(columns) => columns,
-        Err(error @ SourceError::Value(_)) => return findings.failure(subject, error),
-        Err(error) => {
-            let remedy = format!(
-                "create it, or GRANT USAGE ON DATABASE {0}, USAGE ON SCHEMA {0}.{1} and SELECT ON TABLE {name} TO ROLE {role}",
-                name.database, name.schema
-            );
-            return findings.problem(subject, error.finding(), remedy);
-        }
-    };
-    let key = check_key(session, table, &columns, findings).await;
-    check_selection(session, table, &columns, &key, findings).await;
-    if let Some(stream) = &table.stream {
-        return check_stream(session, table, stream, findings).await;
-    }
-    check_change_tracking(session, table, role, findings).await;
-    if !state_ok {
-        findings.warning(subject, "whether a stream can be made on it was not tried", "mend the state schema first");
-    }
-}
-
-async fn check_change_tracking(session: &Arc<Session>, table: &Table, role: &str, findings: &mut Findings) {
-    let name = &table.name;
-    let subject = format!("table {name}");
-    let listed = match session.table("the properties of the table", &staging::show_one("TABLES", name)).await {
-        Ok(listed) => listed,
-        Err(error) => return findings.failure(subject, error),
-    };
-    let Some(row) = listed.rows().next() else {
-        return findings.problem(subject, "it is no table", "capture a table; views and others are not supported yet");
-    };
-    let on = row.text("change_tracking").is_some_and(|text| text.eq_ignore_ascii_case("on"));
-    let owner = row.text("owner").unwrap_or_default();
-    if on {
-        findings.ok(subject, "readable, change tracking is on");
-    } else if owner == role {
-        findings
-            .ok(subject, "readable; change tracking is off, the first stream switches it on (the role owns the table)");
-    } else {
-        findings.problem(
-            subject,
-            format!("change tracking is off and role {role} does not own the table ({owner} does)"),
-            format!("ALTER TABLE {name} SET CHANGE_TRACKING = TRUE as {owner}"),
-        );
-    }
-}
-
-/// Filter and masks, compiled and not run: names, types and the salt are Snowflake's to judge.
-async fn check_selection(
-    session: &Arc<Session>,
-    table: &Table,
-    columns: &[Column],
-    key: &[String],
-    findings: &mut Findings,
-) {
-    if table.filter.is_none() && Selection::takes_all_columns(table) {
-        return;
-    }
-    let subject = format!("filter and columns of {}", table.name);
-    let selection = match Selection::resolve(table, columns, key) {
-        Ok(selection) => selection,
-        Err(error) => return findings.failure(subject, error),
-    };
-    match session.describe("the filter and the masks", &selection.trial(table)).await {
-        Ok(columns) => {
-            let rows = if table.filter.is_some() { "some rows" } else { "all rows" };
-            findings.ok(subject, format!("compile: {rows}, {} columns", columns.len()));
-        }
-        Err(error) => {
-            let remedy = format!("correct `filter` and `columns` of {} in the configuration", table.name);
-            findings.problem(subject, error.finding(), remedy);
-        }
-    }
-}
-
-/// The key columns' names, none if there is no key.
-async fn check_key(session: &Arc<Session>, table: &Table, columns: &[Column], findings: &mut Findings) -> Vec<String> {
-    let subject = format!("key of {}", table.name);
-    let (key, origin) = match &table.key {
-        Some(key) => (key.clone(), "configured"),
-        None => match crate::source::primary_key(session, &table.name).await {
-            Ok(key) => (key, "declared as the primary key"),
-            Err(error) => {
-                findings.failure(subject, error);
-                return Vec::new();
-            }
-        },
-    };
-    if key.is_empty() {
-        findings.warning(
-            subject,
-            "none is declared or configured: each row's key is its row id, which consumers cannot know",
-            "set `key` for the table, or declare a primary key",
-        );
-        return key;
-    }
-    match crate::source::resolve_key(&table.name, &key, columns) {
-        Ok(_) => {
-            findings.ok(subject, format!("{} ({origin}; Snowflake does not enforce that it is unique)", key.join(", ")))
-        }
-        Err(error) => findings.failure(subject, error),
-    }
-    key
-}
-
-async fn check_stream(session: &Arc<Session>, table: &Table, stream: &ObjectName, findings: &mut Findings) {
-    let subject = format!("stream {stream}");
-    let listed = match session.table("the state of the stream", &staging::show_one("STREAMS", stream)).await {
-        Ok(listed) => listed,
-        Err(error) => return findings.failure(subject, error),
-    };
-    let Some(row) = listed.rows().next() else {
-        return findings.problem(
-            subject,
-            "it does not exist, or the role may not see it",
-            "create it, or GRANT SELECT on it, or remove `stream` and let the publisher make its own",
-        );
-    };
-    if row.text("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")) {
-        return findings.problem(
-            subject,
-            "it is stale: changes are lost to it",
-            "recreate it, or let the publisher make its own",
-        );
-    }
-    let on = row.text("table_name").unwrap_or_default();
-    if on.parse::<ObjectName>().ok().as_ref() != Some(&table.name) {
-        return findings.problem(
-            subject,
-            format!("it is a stream on {on}"),
-            format!("name a stream on {}", table.name),
-        );
-    }
-    if let Some(after) = row.millis("stale_after")
-        && after - crate::status::now_ms() < STALE_SOON_MS
-    {
-        return findings.warning(subject, "it becomes stale in less than three days", "start the publisher soon");
-    }
-    findings.ok(subject, "there, on the right table, not stale");
 }

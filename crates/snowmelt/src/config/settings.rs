@@ -13,7 +13,7 @@ use super::kafka::{Compression, Mechanism};
 use super::rule;
 use super::setting::{Fallback, Kind, Setting};
 use super::snowflake::{Authenticator, ResultFormat};
-use super::tables::{OnPoison, OnStale, Snapshot};
+use super::tables::{Mode, OnPoison, OnStale, Snapshot};
 use Fallback::{Otherwise, Required, Value};
 
 /// A section of the file.
@@ -280,15 +280,17 @@ pub const SETTINGS: &[Setting] = &[
         "Time between two tries of a table that waits for a person, while other tables go on."),
 
     setting("tables[].name", Kind::Text(&rule::OBJECT), Required, r#""SHOP.PUBLIC.ORDERS""#,
-        "The table. Unquoted identifiers are upper-case, quoted ones are kept. Each table once."),
-    setting("tables[].key", Kind::List(&rule::COLUMN), Otherwise("the declared primary key, or else the row id"), r#"["ORDER_ID"]"#,
-        "Columns that make the record's key. They must be unique in the table."),
+        "The table, view, dynamic, external, event or Iceberg table, or the stage whose directory table is meant. Unquoted identifiers are upper-case, quoted ones are kept. Each table once."),
+    setting("tables[].key", Kind::List(&rule::COLUMN), Otherwise("the declared primary key, or else the row id; of a directory table, `RELATIVE_PATH`"), r#"["ORDER_ID"]"#,
+        "Columns that make the record's key. They must be unique in the table. Views and dynamic tables declare none; external tables need one here."),
     setting("tables[].topic", Kind::Text(&rule::TOPIC), Otherwise("`topics.name`, filled in"), r#""orders""#,
         "The topic, as it stands. Tables that both name a topic share it; see to it that their keys differ."),
     setting("tables[].snapshot", Kind::Choice(Snapshot::WORDS), Value(r#""initial""#), r#""never""#,
-        "Where the table's events begin."),
+        "Where the table's events begin. External and directory tables need `never`: their streams cannot show what is there already."),
+    setting("tables[].mode", Kind::Choice(Mode::WORDS), Value(r#""standard""#), r#""append_only""#,
+        "What is recorded of its changes. [Which kind allows what](events.md#kinds)."),
     setting("tables[].stream", Kind::Text(&rule::OBJECT), Otherwise("a stream of the publisher's own"), r#""SHOP.PUBLIC.ORDERS_STREAM""#,
-        "An existing stream to consume, which nothing else may consume. Goes with `snapshot = \"never\"`."),
+        "An existing stream to consume, which nothing else may consume. It must be on this very object and of this `mode`. Goes with `snapshot = \"never\"`."),
     setting("tables[].on_stale", Kind::Choice(OnStale::WORDS), Value(r#""halt""#), r#""resnapshot""#,
         "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked."),
     setting("tables[].on_poison", Kind::Choice(OnPoison::WORDS), Value(r#""fail""#), r#""dead_letter""#,

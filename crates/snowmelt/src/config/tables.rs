@@ -37,10 +37,18 @@ choice! {
     }
 }
 
+choice! {
+    /// What is recorded of a table's changes.
+    Mode {
+        Standard = "standard", "inserts, updates and deletes; of external and externally managed Iceberg tables, inserts";
+        AppendOnly = "append_only", "inserts only, each row as it was inserted";
+    }
+}
+
 /// One of `[[tables]]`.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The table. Required.
+    /// The table, view, dynamic, external, event or Iceberg table, or stage. Required.
     pub name: ObjectName,
     /// Columns of the record's key, as Snowflake stores their names; `None`:
     /// the declared primary key, or else the row id.
@@ -49,6 +57,8 @@ pub struct Table {
     pub topic: String,
     /// Default `initial`.
     pub snapshot: Snapshot,
+    /// Default `standard`.
+    pub mode: Mode,
     /// An existing stream to consume instead of creating one; `None`: create.
     pub stream: Option<ObjectName>,
     /// Default `halt`.
@@ -127,6 +137,7 @@ impl Table {
             key: key?,
             topic: topic?,
             snapshot: section.get("snapshot")?,
+            mode: section.get("mode")?,
             stream: stream?,
             on_stale: section.get("on_stale")?,
             on_poison: on_poison?,

@@ -104,7 +104,7 @@ pub enum SourceError {
     },
     /// The captured table is not there, or the role may not see it.
     #[error(
-        "table {table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it"
+        "table {table} does not exist or role {role} may not see it; create it, or grant USAGE on its database and schema and SELECT on it (READ on a stage)"
     )]
     TableMissing {
         /// The table.
@@ -152,6 +152,28 @@ pub enum SourceError {
         table: String,
         /// What the stream's table is called now.
         now: String,
+    },
+    /// The object is there, and cannot be captured as it is or as it is configured.
+    #[error("{object} is a {kind} and cannot be captured like this: {reason}; {remedy}")]
+    NotCapturable {
+        /// The object.
+        object: String,
+        /// What it is.
+        kind: String,
+        /// Why not.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A stream is not the one that the configuration asks for.
+    #[error("stream {stream} does not fit: {reason}; {remedy}")]
+    StreamUnfit {
+        /// The stream.
+        stream: String,
+        /// What differs.
+        reason: String,
+        /// What to do about it.
+        remedy: String,
     },
     /// A key column of the configuration is not a column of the table.
     #[error("key column {column} of {table} does not exist; the table has {known}. Correct `key` in the configuration")]
@@ -291,6 +313,8 @@ impl SourceError {
             | Self::StreamMissing { .. }
             | Self::StreamStale { .. }
             | Self::StreamMoved { .. }
+            | Self::NotCapturable { .. }
+            | Self::StreamUnfit { .. }
             | Self::KeyMissing { .. }
             | Self::KeyType { .. }
             | Self::Columns { .. }

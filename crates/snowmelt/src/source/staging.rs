@@ -13,6 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::object::{Plan, StreamMode};
 use super::selection::{self, Selection};
 use super::value::{Column, DataType};
 use crate::config::{Filter, ObjectName, SchemaName, quote};
@@ -200,15 +201,28 @@ pub fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// The statement that makes the capture's stream: from now on, or from where the stream `from` stands.
+/// The statement that makes the capture's stream: from now on, or from where the stream `from` stands. Options that are off are left out: not every kind of object takes
+/// them.
 #[must_use]
-pub fn create_stream(stream: &ObjectName, table: &ObjectName, from: Option<&ObjectName>, note: &Note) -> String {
+pub fn create_stream(
+    stream: &ObjectName,
+    plan: &Plan,
+    source: &ObjectName,
+    from: Option<&ObjectName>,
+    note: &Note,
+) -> String {
+    let mode = match plan.mode {
+        StreamMode::Standard => "",
+        StreamMode::AppendOnly => " APPEND_ONLY = TRUE",
+        StreamMode::InsertOnly => " INSERT_ONLY = TRUE",
+    };
     format!(
-        "CREATE STREAM IF NOT EXISTS {} ON TABLE {}{} SHOW_INITIAL_ROWS = {} COMMENT = {}",
+        "CREATE STREAM IF NOT EXISTS {} ON {} {}{}{mode}{} COMMENT = {}",
         stream.quoted(),
-        table.quoted(),
+        plan.on,
+        source.quoted(),
         from.map(|from| format!(" AT (STREAM => {})", literal(&from.quoted()))).unwrap_or_default(),
-        if note.initial { "TRUE" } else { "FALSE" },
+        if plan.initial { " SHOW_INITIAL_ROWS = TRUE" } else { "" },
         literal(&note.to_text()),
     )
 }

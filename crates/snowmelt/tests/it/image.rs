@@ -69,7 +69,7 @@ impl Cell {
             SnowType::TimestampNtz { scale } => Self::Text(timestamp(column, row, scale, false)),
             SnowType::TimestampLtz { scale } => Self::Text(timestamp(column, row, scale, false) + "Z"),
             SnowType::TimestampTz { scale } => Self::Text(timestamp(column, row, scale, true)),
-            SnowType::Variant | SnowType::Object | SnowType::Array => {
+            SnowType::Variant | SnowType::Object | SnowType::Array | SnowType::Geography | SnowType::Geometry => {
                 Self::Text(column.as_string::<i64>().value(row).to_owned())
             }
             other => panic!("the workload has no column of type {other:?}"),

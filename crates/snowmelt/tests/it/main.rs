@@ -45,6 +45,8 @@ mod login;
 #[cfg(test)]
 mod nothing;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
 mod selection;
 #[cfg(test)]
 mod shapes;

@@ -94,6 +94,7 @@ impl Catalog {
             Object::Table(id) => self.tables.get(&id).map(|table| table.definition.owner.as_str()),
             Object::View(id) => self.views.get(&id).map(|view| view.owner.as_str()),
             Object::Stream(id) => self.streams.get(&id).map(|stream| stream.owner.as_str()),
+            Object::Stage(id) => self.stages.get(&id).map(|stage| stage.owner.as_str()),
         }
     }
 

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Grant, Grantee};
+use super::stage::Stage;
 use super::{Catalog, Container, Name, Object, ObjectId, User, View, Warehouse};
 use crate::error::SqlError;
 use crate::stream::Stream;
+use crate::table::nature::Nature;
 use crate::table::part::{Part, PartMeta, Store};
 use crate::table::version::{Delta, Version};
 use crate::table::{Definition, Table};
@@ -46,6 +48,10 @@ pub(crate) enum Change {
     PutStream { stream: Box<Stream> },
     /// Drops a stream.
     DropStream { stream: ObjectId },
+    /// Creates or replaces a stage.
+    PutStage { stage: Box<Stage> },
+    /// Drops a stage and its directory table.
+    DropStage { stage: ObjectId },
     /// Creates or replaces a warehouse.
     PutWarehouse { warehouse: Warehouse },
     /// Drops a warehouse.
@@ -185,8 +191,10 @@ impl Catalog {
                     first.next_row = source.next_row;
                     first.next_identity = source.next_identity;
                 }
-                self.names.insert(name_of(&definition), Object::Table(definition.id));
-                self.grant_future("TABLE", &name_of(&definition), definition.id);
+                if definition.nature != Nature::Directory {
+                    self.names.insert(name_of(&definition), Object::Table(definition.id));
+                    self.grant_future("TABLE", &name_of(&definition), definition.id);
+                }
                 let table = Table { versions: VecDeque::from([Arc::new(first)]), definition: *definition };
                 self.tables.insert(table.definition.id, table);
             }
@@ -236,6 +244,12 @@ impl Catalog {
                 self.streams.insert(stream.id, *stream);
             }
             Change::DropStream { stream } => self.drop_object(Object::Stream(stream)),
+            Change::PutStage { stage } => {
+                self.next_object = self.next_object.max(stage.id + 1);
+                self.names.insert(stage.name.clone(), Object::Stage(stage.id));
+                self.stages.insert(stage.id, *stage);
+            }
+            Change::DropStage { stage } => self.drop_object(Object::Stage(stage)),
             Change::PutWarehouse { warehouse } => {
                 self.warehouses.insert(warehouse.name.clone(), warehouse);
             }
@@ -270,7 +284,9 @@ impl Catalog {
             }
             Change::Table { image } => {
                 let table = image.restore(parts)?;
-                self.names.insert(name_of(&table.definition), Object::Table(table.definition.id));
+                if table.definition.nature != Nature::Directory {
+                    self.names.insert(name_of(&table.definition), Object::Table(table.definition.id));
+                }
                 self.tables.insert(table.definition.id, table);
             }
             Change::Counter { next_object } => self.next_object = self.next_object.max(next_object),
@@ -315,6 +331,11 @@ impl Catalog {
             Object::Stream(id) => {
                 self.streams.remove(&id);
             }
+            Object::Stage(id) => {
+                if let Some(table) = self.stages.remove(&id).and_then(|stage| stage.table) {
+                    self.tables.remove(&table);
+                }
+            }
         }
         self.grants.retain(|grant| grant.object != Some(object.id()));
     }
@@ -343,6 +364,7 @@ impl Catalog {
         changes.extend(self.tables.values().map(|table| Change::Table { image: Box::new(TableImage::of(table)) }));
         changes.extend(self.views.values().cloned().map(|view| Change::PutView { view: Box::new(view) }));
         changes.extend(self.streams.values().cloned().map(|stream| Change::PutStream { stream: Box::new(stream) }));
+        changes.extend(self.stages.values().cloned().map(|stage| Change::PutStage { stage: Box::new(stage) }));
         changes.extend(self.grants.iter().cloned().map(|grant| Change::Grant { grant }));
         changes.extend(self.memberships.iter().cloned().map(|(role, to)| Change::GrantRole { role, to }));
         changes

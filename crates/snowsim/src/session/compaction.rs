@@ -28,6 +28,10 @@ impl Session {
             let Some(table) = catalog.table(table) else {
                 return Ok(());
             };
+            // Insert-only streams tell rows by the parts they came in.
+            if table.definition.nature.insert_only() {
+                return Ok(());
+            }
             (Arc::clone(table.current()), table.definition.columns.clone())
         };
         let (small, mut kept): (Vec<PartView>, Vec<PartView>) =

@@ -3,9 +3,10 @@
 //! Promises: what exists is checked in the same commit that changes it.
 //! Leaves to others: tables (`table_create`, `table_alter`), streams (`stream_ddl`), users (`user`), grants (`grants`).
 
+use super::view_ddl::NewView;
 use super::{Rows, Session, Statement, answer};
 use crate::catalog::change::Change;
-use crate::catalog::{Catalog, Container, Object, View, Warehouse};
+use crate::catalog::{Catalog, Container, Object, Warehouse};
 use crate::error::SqlError;
 use crate::sql::{Command, Kind, Path};
 
@@ -16,35 +17,34 @@ impl Session {
             Command::AlterTable { table, if_exists, action } => {
                 self.alter_table(&table, if_exists, action, statement).await
             }
-            Command::CreateStream(create) => self.create_stream(&create),
+            Command::CreateStream(create) => self.create_stream(&create, statement),
+            Command::CreateDynamic(create) => self.create_dynamic(*create, statement).await,
+            Command::CreateExternal(create) => self.create_external(*create, statement).await,
+            Command::CreateStage { name, or_replace, if_not_exists, directory, comment } => {
+                self.create_stage(&name, or_replace, if_not_exists, directory, comment)
+            }
+            Command::AlterStage { name, if_exists, action } => {
+                self.alter_stage(&name, if_exists, action, statement).await
+            }
+            Command::RefreshDynamic { name, if_exists } => self.refresh_dynamic(&name, if_exists, statement).await,
+            Command::RefreshExternal { name, if_exists } => self.refresh_external(&name, if_exists, statement).await,
+            Command::CopyFile { to, query, overwrite } => self.copy_file(&to, *query, overwrite, statement).await,
+            Command::RemoveFiles(from) => self.remove_files(&from),
+            Command::AlterView { name, if_exists, options } => self.alter_view(&name, if_exists, &options, statement),
             Command::AlterStream { stream, if_exists, comment } => self.alter_stream(&stream, if_exists, comment),
-            Command::CreateView { name, or_replace, if_not_exists, columns, query, comment } => {
-                let name = self.full_name(&name)?;
-                let (role, now) = (self.role().to_owned(), self.engine.now());
-                let query = query.to_string();
-                self.create(&name.name.clone(), "View", if_not_exists, |session, catalog| {
-                    session.check_place(catalog, &name)?;
-                    catalog.check_schema(&role, &name.database, &name.schema, "CREATE VIEW")?;
-                    let mut changes = Vec::new();
-                    match catalog.names.get(&name) {
-                        Some(Object::View(id)) if or_replace => changes.push(Change::DropView { view: *id }),
-                        Some(_) => return Ok(Err(SqlError::exists(&name))),
-                        None => {}
-                    }
-                    changes.push(Change::PutView {
-                        view: Box::new(View {
-                            id: session.engine.reserve_object(),
-                            name: name.clone(),
-                            columns,
-                            query,
-                            text: statement.sql.to_owned(),
-                            created: now,
-                            owner: role.clone(),
-                            comment,
-                        }),
-                    });
-                    Ok(Ok(changes))
-                })
+            Command::CreateView {
+                name,
+                or_replace,
+                if_not_exists,
+                columns,
+                comment,
+                secure,
+                materialized,
+                tracked,
+                query: _,
+            } => {
+                let new = NewView { name, or_replace, if_not_exists, columns, comment, secure, materialized, tracked };
+                self.create_view(new, statement)
             }
             Command::CreateContainer { kind, name, or_replace, if_not_exists, transient, comment } => {
                 self.create_container(kind, &name, or_replace, if_not_exists, transient, comment)
@@ -245,7 +245,7 @@ impl Session {
                 catalog.check_schema(self.role(), &database, &schema, "OWNERSHIP")?;
                 Change::DropSchema { database, name: schema }
             }
-            Kind::Table | Kind::View | Kind::Stream => {
+            Kind::Table | Kind::View | Kind::Stream | Kind::Stage => {
                 let full = self.full_name(path)?;
                 self.check_place(catalog, &full)?;
                 let object = *catalog.names.get(&full).ok_or_else(|| SqlError::missing(kind.title(), &full))?;
@@ -254,12 +254,9 @@ impl Session {
                     (Kind::Table, Object::Table(table)) => Change::DropTable { table },
                     (Kind::View, Object::View(view)) => Change::DropView { view },
                     (Kind::Stream, Object::Stream(stream)) => Change::DropStream { stream },
+                    (Kind::Stage, Object::Stage(stage)) => Change::DropStage { stage },
                     (kind, object) => {
-                        return Err(SqlError::compilation(format!(
-                            "Object found is of type '{}', not specified type '{}'.",
-                            object.kind(),
-                            kind.word()
-                        )));
+                        return Err(super::stream_source::wrong_type(object.kind(), kind.word()));
                     }
                 }
             }

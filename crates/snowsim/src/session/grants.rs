@@ -152,6 +152,11 @@ fn own(catalog: &Catalog, object: Option<ObjectId>, role: &str) -> Vec<Change> {
         view.owner = role.to_owned();
         return vec![Change::PutView { view: Box::new(view) }];
     }
+    if let Some(stage) = catalog.stages.get(&id) {
+        let mut stage = stage.clone();
+        stage.owner = role.to_owned();
+        return vec![Change::PutStage { stage: Box::new(stage) }];
+    }
     Vec::new()
 }
 
@@ -160,7 +165,7 @@ fn own(catalog: &Catalog, object: Option<ObjectId>, role: &str) -> Vec<Change> {
 pub(super) fn of_role(catalog: &Catalog, role: &str) -> Vec<(i64, String, String, String, String)> {
     let mut rows = Vec::new();
     for grant in catalog.grants.iter().filter(|grant| grant.role == role) {
-        let object = [Object::Table, Object::View, Object::Stream]
+        let object = [Object::Table, Object::View, Object::Stream, Object::Stage]
             .iter()
             .find_map(|kind| grant.object.and_then(|id| catalog.name_of(kind(id))));
         let name = object.map_or_else(|| grant.name.clone(), |name| name.to_string());

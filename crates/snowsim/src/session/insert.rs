@@ -83,6 +83,16 @@ impl Session {
         let plan = planner.plan(query)?;
         work.consumed.append(&mut planner.streams);
         drop(planner);
+        self.insert_plan(plan, columns, next).await
+    }
+
+    /// The same with a plan.
+    pub(super) async fn insert_plan(
+        &self,
+        plan: datafusion::logical_expr::LogicalPlan,
+        columns: &[Column],
+        next: &mut Version,
+    ) -> Result<(Vec<std::sync::Arc<crate::table::part::Part>>, usize), SqlError> {
         let metas = super::query::columns_of(&plan)?;
         let mut rows = self.run_plan(plan, &metas).await?;
         let mut writer = self.writer(PartKind::Insert, columns);
@@ -149,6 +159,11 @@ impl Session {
     pub(super) fn target(&self, path: &Path, privilege: &str) -> Result<(ObjectId, Vec<Column>), SqlError> {
         let catalog = self.engine.catalog();
         let table = self.table(&catalog, path, privilege)?;
+        let changes = ["INSERT", "UPDATE", "DELETE", "TRUNCATE"].contains(&privilege);
+        if changes && table.definition.nature.read_only() {
+            let kind = table.definition.nature.word().replace('_', " ").to_lowercase();
+            return Err(SqlError::unsupported(format!("{privilege} on {kind} {}", table.definition.full_name())));
+        }
         Ok((table.definition.id, table.definition.columns.clone()))
     }
 

@@ -92,10 +92,7 @@ impl Session {
     ) -> Result<&'c Table, SqlError> {
         match self.object(catalog, path, privilege)? {
             (name, Object::Table(id)) => catalog.table(id).ok_or_else(|| SqlError::missing("Object", name)),
-            (name, other) => Err(SqlError::compilation(format!(
-                "Object found is of type '{}', not specified type 'TABLE': {name}.",
-                other.kind()
-            ))),
+            (_, other) => Err(super::stream_source::wrong_type(other.kind(), "TABLE")),
         }
     }
 

@@ -4,25 +4,30 @@
 //! it moves when the statement commits.
 //! Leaves to others: planning (`sql::plan`), locks (taken before by `session::dml`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr as EngineExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, TableFactor, TableVersion, Visit, Visitor,
 };
 
+use super::transaction::Offsets;
 use super::{Session, Statement};
-use crate::catalog::{Catalog, Object, ObjectId};
+use crate::catalog::{Catalog, Object, ObjectId, View};
 use crate::error::SqlError;
 use crate::sql::plan::Relations;
 use crate::sql::rewrite::{Host, path_of, rewrite};
 use crate::sql::{Command, Path, Point, parse};
 use crate::stream::delta::Difference;
+use crate::stream::marked::MarkedTable;
+use crate::stream::not_initialized;
 use crate::stream::provider::StreamTable;
+use crate::stream::trackable::{self, untrackable};
+use crate::table::nature::Nature;
 use crate::table::scan::VersionTable;
 use crate::table::version::Version;
 use crate::table::{Column, Table};
@@ -38,8 +43,14 @@ pub(super) struct Planner<'a> {
     pub(super) sequence: Option<u64>,
     /// The table that DML changes, with its rows' addresses.
     pub(super) target: Option<(Arc<Version>, Vec<Column>)>,
-    /// Streams read, and the version up to which.
-    pub(super) streams: BTreeMap<ObjectId, u64>,
+    /// Streams read, and the versions up to which.
+    pub(super) streams: BTreeMap<ObjectId, Offsets>,
+    /// Tables read, also inside views.
+    pub(super) tables: Vec<ObjectId>,
+    /// Tables to read as they are given here, and no others.
+    pub(super) pins: Option<Arc<HashMap<ObjectId, MarkedTable>>>,
+    /// Whether changes of what is planned are to be told: views must allow it.
+    pub(super) tracked: bool,
     /// Whether something was read that needs a warehouse.
     pub(super) warehouse: bool,
     relations: Relations,
@@ -55,6 +66,9 @@ impl<'a> Planner<'a> {
             sequence,
             target: None,
             streams: BTreeMap::new(),
+            tables: Vec::new(),
+            pins: None,
+            tracked: false,
             warehouse: false,
             relations: Relations::default(),
             generators: 0,
@@ -68,32 +82,13 @@ impl<'a> Planner<'a> {
         self.relations.plan(query)
     }
 
-    fn version(&self, catalog: &Catalog, table: &Table) -> Result<Arc<Version>, SqlError> {
-        Ok(self.session.pending(catalog, table.definition.id)?.current)
+    /// Gives a relation to read under a name of its own.
+    pub(super) fn give(&mut self, name: &str, table: Arc<dyn TableProvider>) {
+        self.relations.insert(&[name.to_owned()], table);
     }
 
-    fn stream(&mut self, catalog: &Catalog, id: ObjectId) -> Result<Difference, SqlError> {
-        let stream = catalog.streams.get(&id).ok_or_else(|| SqlError::missing("Stream", id))?;
-        let table = stream.readable(catalog, self.session.engine.now())?;
-        catalog
-            .check_object(self.session.role(), Object::Table(stream.table), "SELECT")
-            .map_err(|_| SqlError::denied("stream", &stream.name.name))?;
-        let upper = match self.sequence {
-            Some(sequence) => Arc::clone(table.version_of_sequence(sequence)),
-            None => Arc::clone(table.current()),
-        };
-        let from =
-            table.version(stream.offset).ok_or_else(|| SqlError::internal("a readable stream without its version"))?;
-        self.streams.insert(id, upper.number.max(stream.offset));
-        Ok(if stream.initial {
-            Difference::initial(table, from)
-        } else if stream.append_only {
-            Difference::appended(table, stream.offset, upper.number)
-        } else if upper.number <= stream.offset {
-            Difference::net(table, from, from)
-        } else {
-            Difference::net(table, from, &upper)
-        })
+    fn version(&self, catalog: &Catalog, table: &Table) -> Result<Arc<Version>, SqlError> {
+        Ok(self.session.pending(catalog, table.definition.id)?.current)
     }
 
     fn provider(&mut self, path: &Path, version: Option<&TableVersion>) -> Result<Arc<dyn TableProvider>, SqlError> {
@@ -103,20 +98,43 @@ impl<'a> Planner<'a> {
         self.warehouse = true;
         Ok(match (object, version) {
             (Object::Table(id), None) => {
+                self.tables.push(id);
+                if let Some(pins) = &self.pins {
+                    let pinned = pins.get(&id).cloned();
+                    return Ok(Arc::new(pinned.ok_or_else(|| SqlError::missing("Object", &name))?));
+                }
                 let table = catalog.table(id).ok_or_else(|| SqlError::missing("Object", &name))?;
-                let columns = table.definition.columns.clone();
-                Arc::new(VersionTable::new(self.version(&catalog, table)?, columns, false))
+                let definition = &table.definition;
+                if self.tracked
+                    && !matches!(definition.nature, Nature::Plain | Nature::Event | Nature::Iceberg { managed: true })
+                {
+                    return Err(SqlError::unsupported(format!(
+                        "a stream on a view over {} {name}",
+                        definition.nature.word().replace('_', " ").to_lowercase()
+                    )));
+                }
+                if let Nature::Dynamic(dynamic) = &definition.nature
+                    && dynamic.data_at.is_none()
+                {
+                    return Err(not_initialized(&definition.full_name()));
+                }
+                Arc::new(VersionTable::new(self.version(&catalog, table)?, definition.shown(), false))
             }
             (Object::Table(id), Some(version)) => {
                 let table = catalog.table(id).ok_or_else(|| SqlError::missing("Object", &name))?;
                 self.travelled(&catalog, table, version)?
             }
-            (Object::Stream(id), None) => Arc::new(StreamTable::new(self.stream(&catalog, id)?)),
+            (Object::Stream(id), None) => {
+                let stream = catalog.streams.get(&id).cloned().ok_or_else(|| SqlError::missing("Stream", &name))?;
+                drop(catalog);
+                self.stream(&stream)?
+            }
             (Object::View(id), None) => {
                 let view = catalog.views.get(&id).cloned().ok_or_else(|| SqlError::missing("Object", &name))?;
                 drop(catalog);
-                self.view(&view)?
+                Arc::new(ViewTable::new(self.view(&view)?, None))
             }
+            (Object::Stage(_), None) => return Err(SqlError::unsupported("a stage in FROM")),
             (_, Some(version)) => return Err(SqlError::unsupported(format!("{version} on a {}", object.kind()))),
         })
     }
@@ -127,7 +145,7 @@ impl<'a> Planner<'a> {
         table: &Table,
         version: &TableVersion,
     ) -> Result<Arc<dyn TableProvider>, SqlError> {
-        let columns = table.definition.columns.clone();
+        let columns = table.definition.shown();
         match version {
             TableVersion::Function(at) => {
                 let version = self.session.version_at(catalog, table, &point(at)?)?;
@@ -155,13 +173,22 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn view(&mut self, view: &crate::catalog::View) -> Result<Arc<dyn TableProvider>, SqlError> {
+    /// The plan of a view's query.
+    pub(super) fn view_body(&mut self, view: &View) -> Result<LogicalPlan, SqlError> {
         if self.depth > 16 {
             return Err(SqlError::compilation(format!("view {} refers to itself", view.name)));
         }
-        let Command::CreateView { query, columns, .. } = parse(&view.text)? else {
-            return Err(SqlError::internal(format!("the text of view {} is no view", view.name)));
+        let query = match parse(&view.text)? {
+            Command::CreateView { query, .. } => query,
+            Command::CreateDynamic(create) => create.query,
+            _ => return Err(SqlError::internal(format!("the text of {} has no query", view.name))),
         };
+        if self.tracked {
+            if view.materialized {
+                return Err(untrackable("'Materialized View'"));
+            }
+            trackable::check(&query)?;
+        }
         // Names inside a view are those of the place where it was made.
         let mut inside = self.session.shadow();
         inside.current.database = Some(view.name.database.clone());
@@ -169,17 +196,30 @@ impl<'a> Planner<'a> {
         inside.current.role = Some(view.owner.clone());
         let mut planner = Planner::new(&inside, self.statement, self.sequence);
         planner.depth = self.depth + 1;
-        let mut plan = planner.plan(*query)?;
+        planner.pins.clone_from(&self.pins);
+        planner.tracked = self.tracked;
+        let plan = planner.plan(*query)?;
         self.streams.append(&mut planner.streams);
-        if !columns.is_empty() {
-            let fields = plan.schema().columns();
-            let renamed = fields
-                .into_iter()
-                .zip(&columns)
-                .map(|(column, name)| datafusion::logical_expr::Expr::Column(column).alias(name));
-            plan = datafusion::logical_expr::LogicalPlanBuilder::new(plan).project(renamed)?.build()?;
+        self.tables.append(&mut planner.tables);
+        Ok(plan)
+    }
+
+    /// The plan of a view, its columns under the names it was made with.
+    pub(super) fn view(&mut self, view: &View) -> Result<LogicalPlan, SqlError> {
+        let plan = self.view_body(view)?;
+        let fields = plan.schema().columns();
+        // A view keeps the shape it was made with; what it selects may have changed since (facts §1.7).
+        if fields.len() != view.columns.len() {
+            return Err(SqlError::compilation(format!(
+                "View definition for '{}' declared {} column(s), but view query produces {} column(s).",
+                view.name,
+                view.columns.len(),
+                fields.len()
+            )));
         }
-        Ok(Arc::new(ViewTable::new(plan, None)))
+        let renamed =
+            fields.into_iter().zip(&view.columns).map(|(column, (name, _))| EngineExpr::Column(column).alias(name));
+        Ok(LogicalPlanBuilder::new(plan).project(renamed)?.build()?)
     }
 }
 

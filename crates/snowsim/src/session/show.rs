@@ -13,11 +13,12 @@ use crate::types::SnowType;
 use crate::types::value::Value;
 
 mod account;
+mod kinds;
 mod objects;
 
 type Row = Vec<Option<Value>>;
 /// Columns and rows of a SHOW.
-type Shown = (Vec<(&'static str, SnowType)>, Vec<Row>);
+pub(super) type Shown = (Vec<(&'static str, SnowType)>, Vec<Row>);
 
 const TEXT: SnowType = SnowType::TEXT;
 const NUMBER: SnowType = SnowType::INTEGER;
@@ -47,6 +48,11 @@ impl Session {
             "TABLES" => self.show_tables(&catalog, show)?,
             "STREAMS" => self.show_streams(&catalog, show)?,
             "VIEWS" => self.show_views(&catalog, show)?,
+            "DYNAMIC TABLES" => self.show_dynamic_tables(&catalog, show)?,
+            "EXTERNAL TABLES" => self.show_external_tables(&catalog, show)?,
+            "EVENT TABLES" => self.show_event_tables(&catalog, show)?,
+            "ICEBERG TABLES" => self.show_iceberg_tables(&catalog, show)?,
+            "STAGES" => self.show_stages(&catalog, show)?,
             "OBJECTS" => self.show_objects(&catalog, show)?,
             "COLUMNS" => self.show_columns(&catalog, show)?,
             "PRIMARY KEYS" => self.show_keys(&catalog, show, true)?,

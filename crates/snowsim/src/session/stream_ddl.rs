@@ -10,79 +10,134 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator, Value as SqlValue,
 };
 
-use super::{Rows, Session, answer};
+use super::stream_source::StreamSource;
+use super::{Rows, Session, Statement, answer};
 use crate::catalog::change::Change;
-use crate::catalog::{Catalog, Object};
+use crate::catalog::{Catalog, Name, Object, ObjectId, View};
 use crate::error::SqlError;
 use crate::sql::cursor::Cursor;
 use crate::sql::{CreateStream, Path, Point};
-use crate::stream::Stream;
+use crate::stream::{Base, Stream};
 use crate::table::version::Version;
 use crate::table::{Definition, Table};
 use crate::types::timestamp::Timestamp;
 
 impl Session {
-    pub(super) fn create_stream(&mut self, create: &CreateStream) -> Result<Rows, SqlError> {
+    pub(super) fn create_stream(&mut self, create: &CreateStream, statement: &Statement<'_>) -> Result<Rows, SqlError> {
         let name = self.full_name(&create.name)?;
-        let (role, now) = (self.role().to_owned(), self.engine.now());
-        let id = self.engine.reserve_object();
-        self.create(&name.name.clone(), "Stream", create.if_not_exists, |session, catalog| {
-            session.check_place(catalog, &name)?;
+        if self.engine.catalog().names.contains_key(&name) && create.if_not_exists {
+            return answer::status(&format!("{} already exists, statement succeeded.", name.name));
+        }
+        let source = self.stream_source(create, statement)?;
+        let done = self.engine.commit(Vec::new(), |catalog| {
             let mut changes = Vec::new();
-            match catalog.names.get(&name) {
-                None => {}
-                Some(Object::Stream(old)) if create.or_replace => changes.push(Change::DropStream { stream: *old }),
-                Some(_) => return Ok(Err(SqlError::exists(&name))),
-            }
-            catalog.check_schema(&role, &name.database, &name.schema, "CREATE STREAM")?;
-            let mut stream = match create.clone {
-                true => session.stream_at(catalog, &create.table)?.clone(),
-                false => {
-                    let table = session.table(catalog, &create.table, "SELECT")?;
-                    let mut definition = table.definition.clone();
-                    if definition.tracked_since.is_none() {
-                        let object = Object::Table(definition.id);
-                        if !catalog.owns(&role, object) {
-                            return Err(SqlError::denied("TABLE", &definition.name));
-                        }
-                        definition.tracked_since = Some(table.current().number);
-                        changes.push(Change::AlterTable { definition: Box::new(definition.clone()) });
-                    }
-                    let start = match &create.point {
-                        Some(point) => session.version_at(catalog, table, point)?,
-                        None => Arc::clone(table.current()),
-                    };
-                    if definition.tracked_since.is_none_or(|since| since > start.number) {
-                        return Err(not_tracked(&definition.name));
-                    }
-                    Stream {
-                        id,
-                        name: name.clone(),
-                        table: definition.id,
-                        table_name: crate::catalog::change::name_of(&definition),
-                        append_only: create.append_only,
-                        offset: start.number,
-                        initial: create.show_initial_rows,
-                        created: now,
-                        owner: role.clone(),
-                        comment: String::new(),
-                        touched: now,
-                    }
+            let made = self.new_stream(catalog, create, &name, &source, &mut changes);
+            // A refused start leaves tracking on, as it does on an account.
+            match made {
+                Ok(()) => Ok((changes, Ok(()))),
+                Err(error) if error.code == "091930" => {
+                    changes.retain(|change| matches!(change, Change::AlterTable { .. }));
+                    Ok((changes, Err(error)))
                 }
-            };
-            stream.id = id;
-            stream.name = name.clone();
-            stream.created = now;
-            stream.owner.clone_from(&role);
-            if let Some(comment) = &create.comment {
-                stream.comment.clone_from(comment);
+                Err(error) => Err(error),
             }
-            changes.push(Change::PutStream { stream: Box::new(stream) });
-            Ok(Ok(changes))
-        })
+        })?;
+        done?;
+        answer::status(&format!("Stream {} successfully created.", name.name))
     }
 
-    fn stream_at<'c>(&self, catalog: &'c Catalog, path: &[String]) -> Result<&'c Stream, SqlError> {
+    fn new_stream(
+        &self,
+        catalog: &Catalog,
+        create: &CreateStream,
+        name: &Name,
+        source: &StreamSource,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), SqlError> {
+        let (role, now) = (self.role().to_owned(), self.engine.now());
+        self.check_place(catalog, name)?;
+        match catalog.names.get(name) {
+            None => {}
+            Some(Object::Stream(old)) if create.or_replace => changes.push(Change::DropStream { stream: *old }),
+            Some(_) => return Err(SqlError::exists(name)),
+        }
+        catalog.check_schema(&role, &name.database, &name.schema, "CREATE STREAM")?;
+        let mut stream = match source {
+            StreamSource::Clone(stream) => stream.as_ref().clone(),
+            StreamSource::On { object, tables, mode } => {
+                self.track(catalog, *object, tables, changes)?;
+                let mut bases = Vec::new();
+                for id in tables {
+                    let table = catalog.table(*id).ok_or_else(|| SqlError::missing("Table", id))?;
+                    let start = match &create.point {
+                        Some(point) => self.version_at(catalog, table, point)?,
+                        None => Arc::clone(table.current()),
+                    };
+                    let now = table.current().number;
+                    if table.definition.tracked_since.unwrap_or(now) > start.number {
+                        return Err(not_tracked(&table.definition.name));
+                    }
+                    let named = crate::catalog::change::name_of(&table.definition);
+                    bases.push(Base { table: *id, name: named, offset: start.number });
+                }
+                Stream {
+                    id: 0,
+                    name: name.clone(),
+                    source: *object,
+                    source_name: catalog.name_of(*object).unwrap_or_else(|| name.clone()),
+                    bases,
+                    mode: *mode,
+                    initial: create.show_initial_rows,
+                    created: now,
+                    owner: role.clone(),
+                    comment: String::new(),
+                    touched: now,
+                }
+            }
+        };
+        stream.id = self.engine.reserve_object();
+        stream.name = name.clone();
+        stream.created = now;
+        stream.owner.clone_from(&role);
+        if let Some(comment) = &create.comment {
+            stream.comment.clone_from(comment);
+        }
+        changes.push(Change::PutStream { stream: Box::new(stream) });
+        Ok(())
+    }
+
+    /// Switches change tracking on where it is off and the role may: on the view, and on each table.
+    fn track(
+        &self,
+        catalog: &Catalog,
+        object: Object,
+        tables: &[ObjectId],
+        changes: &mut Vec<Change>,
+    ) -> Result<(), SqlError> {
+        let role = self.role();
+        if let Object::View(id) = object
+            && let Some(view) = catalog.views.get(&id).filter(|view| !view.tracked)
+        {
+            if !catalog.owns(role, object) {
+                return Err(SqlError::denied("VIEW", &view.name.name));
+            }
+            changes.push(Change::PutView { view: Box::new(View { tracked: true, ..view.clone() }) });
+        }
+        for id in tables {
+            let Some(table) = catalog.table(*id) else { continue };
+            let mut definition = table.definition.clone();
+            if definition.tracked_since.is_none() {
+                if !catalog.owns(role, Object::Table(*id)) {
+                    return Err(SqlError::denied("TABLE", &definition.name));
+                }
+                definition.tracked_since = Some(table.current().number);
+                changes.push(Change::AlterTable { definition: Box::new(definition) });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn stream_at<'c>(&self, catalog: &'c Catalog, path: &[String]) -> Result<&'c Stream, SqlError> {
         match self.object(catalog, path, "SELECT")? {
             (name, Object::Stream(id)) => catalog.streams.get(&id).ok_or_else(|| SqlError::missing("Stream", name)),
             (name, _) => Err(SqlError::missing("Stream", name)),
@@ -106,23 +161,31 @@ impl Session {
     pub(super) fn version_at(&self, catalog: &Catalog, table: &Table, point: &Point) -> Result<Arc<Version>, SqlError> {
         let found = match point.kind.as_str() {
             "TIMESTAMP" => {
+                if is_null(&point.value) {
+                    return Err(unavailable(&table.definition));
+                }
                 let text = self.literal(&point.value)?;
                 let (at, _) = Timestamp::parse(&text).ok_or_else(|| SqlError::bad_value("Timestamp", &text))?;
                 let nanos = i64::try_from(at.to_nanos()).map_err(SqlError::internal)?;
                 table.version_at(nanos - i64::from(point.before))
             }
             "OFFSET" => {
+                let wrong = |shown: String| {
+                    let text = format!("SQL compilation error:\nInvalid data type [{shown}] in AT(OFFSET => {shown})");
+                    SqlError::new("000707", "22023", text)
+                };
+                if is_null(&point.value) {
+                    return Err(wrong("null".to_owned()));
+                }
                 let seconds = number(&point.value)?;
                 if seconds >= 0 {
-                    return Err(SqlError::compilation(format!(
-                        "Invalid value [{seconds}] for OFFSET: it must be negative, seconds before now"
-                    )));
+                    return Err(wrong(seconds.to_string()));
                 }
                 let at = self.engine.now().saturating_add(seconds.saturating_mul(1_000_000_000));
                 table.version_at(at - i64::from(point.before))
             }
             "STATEMENT" => {
-                let id = self.literal(&point.value)?;
+                let id = if is_null(&point.value) { "null".to_owned() } else { self.literal(&point.value)? };
                 let made = |version: &&Arc<Version>| version.statement.split(',').any(|made| made == id);
                 let Some(version) = table.versions.iter().find(made) else {
                     return Err(SqlError::new("000711", "02000", format!("Statement {id} not found")));
@@ -133,15 +196,22 @@ impl Session {
                 }
             }
             "STREAM" => {
+                if is_null(&point.value) {
+                    let text = "Time travel AT(STREAM => _) expected a stream name, got NULL.";
+                    return Err(SqlError::new("000707", "22023", text));
+                }
                 let name = self.literal(&point.value)?;
                 let path = Cursor::new(&name)?.path()?;
-                let stream = self.stream_at(catalog, &path)?;
-                if stream.table == table.definition.id {
-                    table.version(stream.offset)
-                } else {
-                    let other = stream.readable(catalog, self.engine.now())?;
-                    let at = other.version(stream.offset).map(|version| version.at);
-                    at.and_then(|at| table.version_at(at))
+                let gone = |_| SqlError::new("000707", "02000", format!("Stream '{name}' not found."));
+                let stream = self.stream_at(catalog, &path).map_err(gone)?;
+                match stream.bases.iter().find(|base| base.table == table.definition.id) {
+                    Some(base) => table.version(base.offset),
+                    None => {
+                        let others = stream.readable(catalog, self.engine.now())?;
+                        let mut known = stream.bases.iter().zip(others);
+                        let at = known.find_map(|(base, other)| other.version(base.offset)).map(|version| version.at);
+                        at.and_then(|at| table.version_at(at))
+                    }
                 }
             }
             other => return Err(SqlError::unexpected(other)),
@@ -156,10 +226,10 @@ impl Session {
                 SqlValue::SingleQuotedString(text) => Ok(text.clone()),
                 SqlValue::Number(digits, _) => Ok(digits.clone()),
                 SqlValue::Placeholder(name) => {
-                    let name = name.trim_start_matches('$');
+                    let name = name.trim_start_matches('$').to_uppercase();
                     let literal = self
                         .variables
-                        .get(name)
+                        .get(&name)
                         .ok_or_else(|| SqlError::compilation(format!("Session variable '${name}' does not exist")))?;
                     self.literal(&Cursor::new(literal)?.expr()?)
                 }
@@ -179,9 +249,15 @@ impl Session {
                             _ => Err(SqlError::unsupported(expr)),
                         }
                     }
-                    _ => Err(SqlError::compilation(format!(
-                        "Invalid argument for AT or BEFORE: {expr} is not a constant"
-                    ))),
+                    (_, name) => Err(SqlError::new(
+                        "091912",
+                        "0A000",
+                        format!(
+                            "SQL compilation error:\nQuery contains time travel to a version containing function \
+                             '{name}', but change tracking is not supported on queries with non-deterministic \
+                             functions in versions."
+                        ),
+                    )),
                 }
             }
             other => {
@@ -189,6 +265,10 @@ impl Session {
             }
         }
     }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if value.value == SqlValue::Null)
 }
 
 /// Integer arithmetic on constants.
@@ -230,7 +310,7 @@ pub(super) fn not_tracked(table: &str) -> SqlError {
         "091930",
         "55000",
         format!(
-            "SQL compilation error:\nChange tracking is not enabled or has been missing for the time range \
+            "SQL compilation error: Change tracking is not enabled or has been missing for the time range \
              requested on table '{table}'."
         ),
     )

@@ -25,7 +25,7 @@ use crate::catalog::{Catalog, Object};
 use crate::error::SqlError;
 use crate::sql::cursor::Cursor;
 use crate::sql::rewrite::{cast, text};
-use crate::stream::Stream;
+use crate::stream::{Mode, Stream};
 use crate::table::version::Operation;
 use crate::types::SnowType;
 use crate::types::timestamp::Timestamp;
@@ -98,8 +98,11 @@ impl Session {
             "SYSTEM$STREAM_GET_TABLE_TIMESTAMP" => {
                 let catalog = self.engine.catalog();
                 let stream = self.stream_named(&catalog, &argument(&name, arguments)?)?;
-                let table = stream.readable(&catalog, self.engine.now())?;
-                number(table.version(stream.offset).map_or(0, |version| version.at))
+                let tables = stream.readable(&catalog, self.engine.now())?;
+                let ([base], [table]) = (stream.bases.as_slice(), tables.as_slice()) else {
+                    return Err(SqlError::compilation(format!("{name} is not supported on streams on views")));
+                };
+                number(table.version(base.offset).map_or(0, |version| version.at))
             }
             "SYSTEM$GET_LOGIN_FAILURE_DETAILS" => {
                 self.engine.catalog().check_account(self.role(), "MONITOR")?;
@@ -132,23 +135,22 @@ impl Session {
         let (found, stream) = {
             let catalog = self.engine.catalog();
             let stream = self.stream_named(&catalog, name)?;
-            let table = stream.readable(&catalog, now)?;
-            let found = if stream.initial {
-                table.version(stream.offset).is_some_and(|version| version.rows() > 0)
-            } else {
-                table.versions.iter().filter(|version| version.number > stream.offset).any(|version| {
-                    match stream.append_only {
-                        true => !version.inserted.is_empty(),
-                        false => version.operation == Operation::Write,
-                    }
+            let tables = stream.readable(&catalog, now)?;
+            let found = stream.bases.iter().zip(tables).any(|(base, table)| {
+                if stream.initial {
+                    return table.version(base.offset).is_some_and(|version| version.rows() > 0);
+                }
+                table.versions.iter().filter(|version| version.number > base.offset).any(|version| match stream.mode {
+                    Mode::AppendOnly | Mode::InsertOnly => !version.inserted.is_empty(),
+                    Mode::Default => version.operation == Operation::Write,
                 })
-            };
+            });
             (found, stream.clone())
         };
         if !found && now - stream.touched > RENEWAL {
             self.engine.commit(Vec::new(), |catalog| {
                 let changes = match catalog.streams.get(&stream.id) {
-                    Some(current) if current.offset == stream.offset => {
+                    Some(current) if current.bases == stream.bases => {
                         let renewed = Stream { touched: now, ..current.clone() };
                         vec![Change::PutStream { stream: Box::new(renewed) }]
                     }
@@ -299,6 +301,8 @@ impl SnowType {
             Self::Variant => "VARIANT",
             Self::Object => "OBJECT",
             Self::Array => "ARRAY",
+            Self::Geography => "GEOGRAPHY",
+            Self::Geometry => "GEOMETRY",
         }
     }
 }

@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Whether the name is taken and that is fine; an error if it is taken and that is not.
-    fn taken(&self, name: &Name, create: &CreateTable) -> Result<bool, SqlError> {
+    pub(super) fn taken(&self, name: &Name, create: &CreateTable) -> Result<bool, SqlError> {
         let catalog = self.engine.catalog();
         self.check_place(&catalog, name)?;
         match catalog.names.get(name) {
@@ -59,7 +59,12 @@ impl Session {
         Ok(false)
     }
 
-    fn definition(&self, create: &CreateTable, name: &Name, columns: Vec<Column>) -> Result<Definition, SqlError> {
+    pub(super) fn definition(
+        &self,
+        create: &CreateTable,
+        name: &Name,
+        columns: Vec<Column>,
+    ) -> Result<Definition, SqlError> {
         let id = self.engine.reserve_object();
         let key = |(constraint, names): &(Option<String>, Vec<String>), kind: &str| -> Result<Key, SqlError> {
             let ids = names
@@ -106,6 +111,7 @@ impl Session {
             tracked_since: create.change_tracking.then_some(0),
             created: self.engine.now(),
             owner: self.role().to_owned(),
+            nature: create.nature.clone(),
         })
     }
 
@@ -246,7 +252,7 @@ fn already(name: &Name) -> Result<Rows, SqlError> {
 }
 
 /// The drop that OR REPLACE means; an error if the name is taken otherwise.
-fn replaced(catalog: &Catalog, name: &Name, create: &CreateTable) -> Result<Vec<Change>, SqlError> {
+pub(super) fn replaced(catalog: &Catalog, name: &Name, create: &CreateTable) -> Result<Vec<Change>, SqlError> {
     match catalog.names.get(name) {
         None => Ok(Vec::new()),
         Some(Object::Table(table)) if create.or_replace => Ok(vec![Change::DropTable { table: *table }]),
@@ -254,7 +260,7 @@ fn replaced(catalog: &Catalog, name: &Name, create: &CreateTable) -> Result<Vec<
     }
 }
 
-fn columns_of(specs: &[ColumnSpec]) -> Result<Vec<Column>, SqlError> {
+pub(super) fn columns_of(specs: &[ColumnSpec]) -> Result<Vec<Column>, SqlError> {
     let ids = 1_u32..;
     ids.zip(specs).map(|(id, spec)| column_of(id, spec)).collect()
 }
@@ -275,7 +281,7 @@ pub(super) fn column_of(id: u32, spec: &ColumnSpec) -> Result<Column, SqlError> 
 }
 
 /// An expression as text that reads back as itself: the parser's own text loses backslashes.
-fn stored(mut expr: Expr) -> String {
+pub(super) fn stored(mut expr: Expr) -> String {
     struct Escape;
     impl VisitorMut for Escape {
         type Break = ();

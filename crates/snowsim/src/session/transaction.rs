@@ -16,6 +16,9 @@ use crate::error::SqlError;
 use crate::table::part::Part;
 use crate::table::version::{Delta, Operation, Version};
 
+/// How far a statement read a stream: a version for each of its tables, in their order.
+pub(super) type Offsets = Vec<u64>;
+
 /// A table's state inside a transaction.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
@@ -37,8 +40,8 @@ pub(super) struct Transaction {
     /// Query ids of its statements that wrote.
     statements: Vec<String>,
     pub(super) writes: HashMap<ObjectId, Pending>,
-    /// Streams consumed, and the offset they move to.
-    pub(super) consumed: BTreeMap<ObjectId, u64>,
+    /// Streams consumed, and the offsets they move to.
+    pub(super) consumed: BTreeMap<ObjectId, Offsets>,
     guards: Vec<Guard>,
 }
 
@@ -49,7 +52,7 @@ pub(super) struct Work {
     /// See [`Transaction::sequence`]; `None` when autocommitted: streams show up to now.
     pub(super) sequence: Option<u64>,
     pub(super) writes: HashMap<ObjectId, Pending>,
-    pub(super) consumed: BTreeMap<ObjectId, u64>,
+    pub(super) consumed: BTreeMap<ObjectId, Offsets>,
     /// Changes of the catalog that go with it (CTAS creates its table).
     pub(super) changes: Vec<Change>,
     guards: Vec<Guard>,
@@ -119,8 +122,8 @@ impl Session {
         {
             open.statements.push(statement.query_id.clone());
             open.writes.extend(work.writes);
-            for (stream, offset) in work.consumed {
-                open.consumed.entry(stream).or_insert(offset);
+            for (stream, offsets) in work.consumed {
+                open.consumed.entry(stream).or_insert(offsets);
             }
             open.guards.extend(work.guards);
             return Ok(());
@@ -143,7 +146,7 @@ impl Session {
     fn commit_work(
         &self,
         writes: HashMap<ObjectId, Pending>,
-        consumed: BTreeMap<ObjectId, u64>,
+        consumed: BTreeMap<ObjectId, Offsets>,
         mut changes: Vec<Change>,
         statement: &str,
     ) -> Result<(), SqlError> {
@@ -172,12 +175,14 @@ impl Session {
                     changes.push(Change::Write { table: *table, delta: Box::new(delta) });
                 }
             }
-            for (stream, offset) in &consumed {
+            for (stream, offsets) in &consumed {
                 if let Some(stream) = catalog.streams.get(stream) {
                     let mut moved = stream.clone();
                     // What SHOW_INITIAL_ROWS showed is the state at the offset: the offset stays.
                     if !stream.initial {
-                        moved.offset = stream.offset.max(*offset);
+                        for (base, offset) in moved.bases.iter_mut().zip(offsets) {
+                            base.offset = base.offset.max(*offset);
+                        }
                     }
                     moved.initial = false;
                     moved.touched = now;

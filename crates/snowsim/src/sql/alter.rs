@@ -10,7 +10,34 @@ use super::{AlterTable, ColumnChange, Command, snow_type};
 use crate::error::SqlError;
 
 pub(super) fn alter(cursor: &mut Cursor) -> Result<Command, SqlError> {
-    match cursor.take_any(&["TABLE", "STREAM", "WAREHOUSE", "USER", "SESSION"]) {
+    for (words, dynamic) in [(["DYNAMIC", "TABLE"], true), (["EXTERNAL", "TABLE"], false)] {
+        if cursor.take(&words) {
+            let if_exists = cursor.if_exists();
+            let name = cursor.path()?;
+            if cursor.take(&["REFRESH"]) {
+                return Ok(match dynamic {
+                    true => Command::RefreshDynamic { name, if_exists },
+                    false => Command::RefreshExternal { name, if_exists },
+                });
+            }
+            return Ok(Command::AlterTable { table: name, if_exists, action: action(cursor)? });
+        }
+    }
+    // Of these two the words after TABLE are a table's.
+    let _ = cursor.peek(&["EVENT", "TABLE"]) && cursor.take(&["EVENT"]);
+    let _ = cursor.peek(&["ICEBERG", "TABLE"]) && cursor.take(&["ICEBERG"]);
+    match cursor.take_any(&["TABLE", "STREAM", "WAREHOUSE", "USER", "SESSION", "STAGE", "VIEW"]) {
+        Some("STAGE") => super::objects::alter_stage(cursor),
+        Some("VIEW") => {
+            let if_exists = cursor.if_exists();
+            let name = cursor.path()?;
+            cursor.expect(&["SET"])?;
+            let options = match cursor.take(&["SECURE"]) {
+                true => vec![("SECURE".to_owned(), "TRUE".to_owned())],
+                false => cursor.options()?,
+            };
+            Ok(Command::AlterView { name, if_exists, options })
+        }
         Some("TABLE") => {
             let if_exists = cursor.if_exists();
             let table = cursor.path()?;

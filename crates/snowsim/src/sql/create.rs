@@ -8,9 +8,10 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
 use super::parse::kind;
-use super::{ColumnSpec, Command, CreateStream, CreateTable, Kind, Source, snow_type};
+use super::{ColumnSpec, Command, CreateStream, CreateTable, Kind, Source, SourceKind, objects, snow_type};
 use crate::error::SqlError;
 use crate::table::TableKind;
+use crate::table::nature::Nature;
 
 pub(super) fn create(cursor: &mut Cursor) -> Result<Command, SqlError> {
     let or_replace = cursor.take(&["OR", "REPLACE"]);
@@ -20,13 +21,30 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Command, SqlError> {
         Some(_) => TableKind::Temporary,
         None => TableKind::Permanent,
     };
-    cursor.take(&["SECURE"]);
+    if cursor.take(&["DYNAMIC", "TABLE"]) {
+        return objects::dynamic(cursor, or_replace);
+    }
+    if cursor.take(&["EXTERNAL", "TABLE"]) {
+        return objects::external(cursor, or_replace);
+    }
+    if cursor.take(&["EVENT", "TABLE"]) {
+        return objects::event(cursor, or_replace);
+    }
+    if cursor.take(&["ICEBERG", "TABLE"]) {
+        let if_not_exists = cursor.if_not_exists();
+        return table(cursor, or_replace, if_not_exists, table_kind, Nature::Iceberg { managed: true });
+    }
+    if cursor.take(&["STAGE"]) {
+        return objects::stage(cursor, or_replace);
+    }
+    let secure = cursor.take(&["SECURE"]);
+    let materialized = cursor.peek(&["MATERIALIZED", "VIEW"]);
     let Some(kind) = kind(cursor)? else {
         return Err(cursor.unexpected());
     };
     let mut if_not_exists = cursor.if_not_exists();
     if matches!(kind, Kind::Table) {
-        return table(cursor, or_replace, if_not_exists, table_kind);
+        return table(cursor, or_replace, if_not_exists, table_kind, Nature::Plain);
     }
     let name = cursor.path()?;
     if_not_exists |= cursor.if_not_exists();
@@ -37,18 +55,26 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Command, SqlError> {
                 Token::LParen => cursor.names()?,
                 _ => Vec::new(),
             };
-            let mut comment = String::new();
+            let (mut comment, mut tracked) = (String::new(), false);
             while !cursor.take(&["AS"]) {
                 match cursor.take_any(&["COMMENT", "CHANGE_TRACKING"]) {
                     Some("COMMENT") => comment = cursor.option_value()?,
-                    Some(_) => {
-                        cursor.option_value()?;
-                    }
+                    Some(_) => tracked = flag(&cursor.option_value()?)?,
                     None => return Err(cursor.unexpected()),
                 }
             }
             let query = cursor.query()?;
-            Ok(Command::CreateView { name, or_replace, if_not_exists, columns, query, comment })
+            Ok(Command::CreateView {
+                name,
+                secure,
+                materialized,
+                tracked,
+                or_replace,
+                if_not_exists,
+                columns,
+                query,
+                comment,
+            })
         }
         Kind::Stream => stream(cursor, name, or_replace, if_not_exists),
         Kind::Database | Kind::Schema => {
@@ -78,11 +104,11 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Command, SqlError> {
             Ok(Command::CreateRole { name: last(), or_replace, if_not_exists, comment })
         }
         Kind::User => Ok(Command::CreateUser { name: last(), or_replace, if_not_exists, options: cursor.options()? }),
-        Kind::Table => Err(cursor.unexpected()),
+        Kind::Table | Kind::Stage => Err(cursor.unexpected()),
     }
 }
 
-fn flag(value: &str) -> Result<bool, SqlError> {
+pub(super) fn flag(value: &str) -> Result<bool, SqlError> {
     match value.to_ascii_uppercase().as_str() {
         "TRUE" => Ok(true),
         "FALSE" => Ok(false),
@@ -95,9 +121,10 @@ fn stream(cursor: &mut Cursor, name: super::Path, or_replace: bool, if_not_exist
         name,
         or_replace,
         if_not_exists,
-        table: Vec::new(),
-        clone: false,
+        kind: SourceKind::Table,
+        source: Vec::new(),
         append_only: false,
+        insert_only: false,
         show_initial_rows: false,
         point: None,
         comment: None,
@@ -106,67 +133,55 @@ fn stream(cursor: &mut Cursor, name: super::Path, or_replace: bool, if_not_exist
         return Err(SqlError::unsupported("COPY GRANTS"));
     }
     if cursor.take(&["CLONE"]) {
-        stream.clone = true;
-        stream.table = cursor.path()?;
+        stream.kind = SourceKind::Stream;
+        stream.source = cursor.path()?;
     }
     while !cursor.at_end() {
         if cursor.take(&["ON"]) {
-            for (kind, words) in [
-                ("streams on views", &["VIEW"][..]),
-                ("streams on dynamic tables", &["DYNAMIC", "TABLE"]),
-                ("streams on external tables", &["EXTERNAL", "TABLE"]),
-                ("streams on event tables", &["EVENT", "TABLE"]),
-                ("streams on stages", &["STAGE"]),
-            ] {
-                if cursor.peek(words) {
-                    return Err(SqlError::unsupported(kind));
-                }
-            }
-            cursor.expect(&["TABLE"])?;
-            stream.table = cursor.path()?;
+            let kinds: [(SourceKind, &[&str]); 6] = [
+                (SourceKind::Table, &["TABLE"]),
+                (SourceKind::View, &["VIEW"]),
+                (SourceKind::Dynamic, &["DYNAMIC", "TABLE"]),
+                (SourceKind::External, &["EXTERNAL", "TABLE"]),
+                (SourceKind::Event, &["EVENT", "TABLE"]),
+                (SourceKind::Stage, &["STAGE"]),
+            ];
+            let Some((kind, _)) = kinds.iter().find(|(_, words)| cursor.take(words)) else {
+                return Err(cursor.unexpected());
+            };
+            stream.kind = *kind;
+            stream.source = cursor.path()?;
         } else if let Some(point) = cursor.point()? {
             stream.point = Some(point);
         } else {
             let option = cursor.name()?;
             match option.as_str() {
                 "APPEND_ONLY" => stream.append_only = flag(&cursor.option_value()?)?,
+                "INSERT_ONLY" => stream.insert_only = flag(&cursor.option_value()?)?,
                 "SHOW_INITIAL_ROWS" => stream.show_initial_rows = flag(&cursor.option_value()?)?,
-                "INSERT_ONLY" => {
-                    if flag(&cursor.option_value()?)? {
-                        return Err(SqlError::compilation(
-                            "Streams of type INSERT_ONLY can only be created on external tables or \
-                             Iceberg tables with an external catalog integration.",
-                        ));
-                    }
-                }
                 "COMMENT" => stream.comment = Some(cursor.option_value()?),
                 _ => return Err(SqlError::unexpected(option)),
             }
         }
     }
-    if stream.table.is_empty() {
+    if stream.source.is_empty() {
         return Err(cursor.unexpected());
     }
     Ok(Command::CreateStream(Box::new(stream)))
 }
 
-fn table(cursor: &mut Cursor, or_replace: bool, mut if_not_exists: bool, kind: TableKind) -> Result<Command, SqlError> {
+fn table(
+    cursor: &mut Cursor,
+    or_replace: bool,
+    mut if_not_exists: bool,
+    kind: TableKind,
+    nature: Nature,
+) -> Result<Command, SqlError> {
     let name = cursor.path()?;
     if_not_exists |= cursor.if_not_exists();
-    let mut table = CreateTable {
-        name,
-        or_replace,
-        if_not_exists,
-        kind,
-        columns: Vec::new(),
-        primary_key: None,
-        unique: Vec::new(),
-        comment: None,
-        retention_days: None,
-        extension_days: None,
-        change_tracking: false,
-        source: Source::Columns,
-    };
+    let mut table = CreateTable::new(name, or_replace, if_not_exists, kind);
+    let iceberg = nature != Nature::Plain;
+    table.nature = nature;
     let mut shaped = false;
     while !cursor.at_end() {
         if cursor.parser.peek_token_ref().token == Token::LParen {
@@ -194,6 +209,10 @@ fn table(cursor: &mut Cursor, or_replace: bool, mut if_not_exists: bool, kind: T
                 "DATA_RETENTION_TIME_IN_DAYS" => table.retention_days = Some(days()?),
                 "MAX_DATA_EXTENSION_TIME_IN_DAYS" => table.extension_days = Some(days()?),
                 "CHANGE_TRACKING" => table.change_tracking = flag(&value)?,
+                "CATALOG" if iceberg => {
+                    table.nature = Nature::Iceberg { managed: value.eq_ignore_ascii_case("SNOWFLAKE") };
+                }
+                "EXTERNAL_VOLUME" | "BASE_LOCATION" | "CATALOG_TABLE_NAME" | "CATALOG_NAMESPACE" if iceberg => {}
                 _ => return Err(SqlError::unexpected(option)),
             }
         }

@@ -65,7 +65,7 @@ impl Cursor {
                 operand = matches!(
                     &token.token,
                     Token::Word(Word { keyword: Keyword::NoKeyword, .. }) | Token::RParen | Token::RBracket
-                ) || matches!(&token.token, Token::Word(word) if word.quote_style.is_some());
+                ) || matches!(&token.token, Token::Word(word) if word.quote_style.is_some() || word.value == "VALUE");
             }
             read.push(token);
         }

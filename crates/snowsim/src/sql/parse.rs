@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
-use super::{Command, Kind, Path, alter, create, grant, show};
+use super::{Command, Kind, Path, alter, create, grant, objects, show};
 use crate::error::SqlError;
 
 /// Reads one statement.
@@ -36,7 +36,7 @@ fn statement(cursor: &mut Cursor) -> Result<Command, SqlError> {
     }
     let first = [
         "CREATE", "DROP", "ALTER", "SHOW", "DESCRIBE", "DESC", "USE", "GRANT", "REVOKE", "COMMENT", "TRUNCATE",
-        "BEGIN", "START", "COMMIT", "ROLLBACK", "SET", "UNSET",
+        "BEGIN", "START", "COMMIT", "ROLLBACK", "SET", "UNSET", "COPY", "REMOVE", "RM",
     ];
     match cursor.take_any(&first) {
         Some("CREATE") => create::create(cursor),
@@ -59,6 +59,8 @@ fn statement(cursor: &mut Cursor) -> Result<Command, SqlError> {
         }
         Some(word @ ("GRANT" | "REVOKE")) => grant::grant(cursor, word == "GRANT"),
         Some("COMMENT") => comment(cursor),
+        Some("COPY") => objects::copy(cursor),
+        Some("REMOVE" | "RM") => Ok(Command::RemoveFiles(objects::location(cursor)?)),
         Some("TRUNCATE") => {
             cursor.take(&["TABLE"]);
             let if_exists = cursor.if_exists();
@@ -119,7 +121,17 @@ fn dml(cursor: &mut Cursor) -> Result<Command, SqlError> {
 
 /// The kind of object named next, if it is named.
 pub(super) fn kind(cursor: &mut Cursor) -> Result<Option<Kind>, SqlError> {
+    // Every kind of table is dropped, described and granted as one.
+    for words in [["DYNAMIC", "TABLE"], ["EXTERNAL", "TABLE"], ["EVENT", "TABLE"], ["ICEBERG", "TABLE"]] {
+        if cursor.take(&words) {
+            return Ok(Some(Kind::Table));
+        }
+    }
+    if cursor.take(&["MATERIALIZED", "VIEW"]) {
+        return Ok(Some(Kind::View));
+    }
     let words = [
+        ("STAGE", Kind::Stage),
         ("DATABASE", Kind::Database),
         ("SCHEMA", Kind::Schema),
         ("TABLE", Kind::Table),

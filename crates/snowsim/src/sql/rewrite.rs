@@ -467,6 +467,8 @@ fn conversion(name: &str, a: &mut [Expr]) -> Result<Option<Expr>, SqlError> {
         ("to_variant", []) => "VARIANT".to_owned(),
         ("to_object", []) => "OBJECT".to_owned(),
         ("to_array", []) => "ARRAY".to_owned(),
+        ("to_geography", []) => "GEOGRAPHY".to_owned(),
+        ("to_geometry", []) => "GEOMETRY".to_owned(),
         (
             "to_number" | "to_decimal" | "to_numeric" | "to_char" | "to_varchar" | "to_date" | "to_time"
             | "to_timestamp" | "to_timestamp_ntz" | "to_timestamp_ltz" | "to_timestamp_tz",

@@ -9,7 +9,12 @@ use super::cursor::Cursor;
 use super::{Command, Scope, Show};
 use crate::error::SqlError;
 
-const KINDS: [&[&str]; 15] = [
+const KINDS: [&[&str]; 20] = [
+    &["DYNAMIC", "TABLES"],
+    &["EXTERNAL", "TABLES"],
+    &["EVENT", "TABLES"],
+    &["ICEBERG", "TABLES"],
+    &["STAGES"],
     &["PRIMARY", "KEYS"],
     &["UNIQUE", "KEYS"],
     &["FUTURE", "GRANTS"],

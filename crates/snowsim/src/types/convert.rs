@@ -132,7 +132,7 @@ pub fn read(array: &ArrayRef, row: usize, ty: SnowType) -> Result<Option<Value>,
         SnowType::TimestampNtz { .. } => Value::Ntz(instant()?),
         SnowType::TimestampLtz { .. } => Value::Ltz(instant()?),
         SnowType::TimestampTz { .. } => Value::Tz(instant()?),
-        SnowType::Variant | SnowType::Object | SnowType::Array => {
+        SnowType::Variant | SnowType::Object | SnowType::Array | SnowType::Geography | SnowType::Geometry => {
             let text = array.as_string::<i64>().value(row);
             Value::Json(
                 Json::parse(text)
@@ -181,7 +181,7 @@ impl Builder {
                 };
                 Column::Instant(FixedSizeBinaryBuilder::with_capacity(rows, width))
             }
-            SnowType::Variant | SnowType::Object | SnowType::Array => {
+            SnowType::Variant | SnowType::Object | SnowType::Array | SnowType::Geography | SnowType::Geometry => {
                 Column::Json(LargeStringBuilder::with_capacity(rows, rows * 16))
             }
         };

@@ -149,6 +149,10 @@ impl Value {
             }
             SnowType::Variant => Self::Json(self.into_json()),
             SnowType::Array => Self::Json(Json::Array(vec![self.into_json()])),
+            SnowType::Geography | SnowType::Geometry => match self {
+                Self::Text(text) => Self::Json(geo_json(&text, to)?),
+                _ => return Err(cannot()),
+            },
             SnowType::Object => return Err(cannot()),
         }))
     }
@@ -216,6 +220,9 @@ fn cast_json(json: Json, to: SnowType) -> Result<Option<Value>, SqlError> {
     let fail = |json: &Json| SqlError::new("100071", "22000", format!("Failed to cast variant value {json} to {to}"));
     match (to, json) {
         (SnowType::Variant, json) => Ok(Some(Value::Json(json))),
+        (SnowType::Geography | SnowType::Geometry, json @ Json::Object(_)) => {
+            Ok(Some(Value::Json(geo_json(&json.to_string(), to)?)))
+        }
         (SnowType::Object, json @ Json::Object(_)) => Ok(Some(Value::Json(json))),
         (SnowType::Array, json @ Json::Array(_)) => Ok(Some(Value::Json(json))),
         (SnowType::Array, Json::Null) | (SnowType::Object, Json::Null) => Ok(None),
@@ -232,6 +239,15 @@ fn cast_json(json: Json, to: SnowType) -> Result<Option<Value>, SqlError> {
             Value::Text(text).cast(to)
         }
         (_, json) => Err(fail(&json)),
+    }
+}
+
+/// GeoJSON as it is: an object with a type. Shapes are not looked into.
+fn geo_json(text: &str, to: SnowType) -> Result<Json, SqlError> {
+    let refused = || SqlError::new("100205", "P0000", format!("Error parsing {to} from '{text}': it is no GeoJSON"));
+    match Json::parse(text) {
+        Ok(json @ Json::Object(_)) if json.to_string().contains("\"type\"") => Ok(json),
+        _ => Err(refused()),
     }
 }
 

@@ -129,7 +129,9 @@ fn physical_decimal(physical: &DataType) -> DataType {
 fn encode(array: &ArrayRef, ty: &SnowType, physical: &DataType) -> Result<ArrayRef, ArrowError> {
     Ok(match *ty {
         SnowType::Fixed { .. } => narrow(array.as_primitive(), physical),
-        SnowType::Variant | SnowType::Object | SnowType::Array => arrow_cast::cast(array, physical)?,
+        SnowType::Variant | SnowType::Object | SnowType::Array | SnowType::Geography | SnowType::Geometry => {
+            arrow_cast::cast(array, physical)?
+        }
         SnowType::Time { scale } => {
             let unit = power(9 - scale.min(9));
             let times = array.as_primitive::<Time64NanosecondType>();

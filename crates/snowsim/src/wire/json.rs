@@ -70,7 +70,9 @@ impl<'a> Cells<'a> {
             SnowType::Real => Cells::Real(array.as_primitive::<Float64Type>()),
             SnowType::Boolean => Cells::Boolean(array.as_boolean()),
             SnowType::Text { .. } => Cells::Text(array.as_string()),
-            SnowType::Variant | SnowType::Object | SnowType::Array => Cells::Json(array.as_string()),
+            SnowType::Variant | SnowType::Object | SnowType::Array | SnowType::Geography | SnowType::Geometry => {
+                Cells::Json(array.as_string())
+            }
             SnowType::Binary { .. } => Cells::Binary(array.as_binary()),
             SnowType::Date => Cells::Date(array.as_primitive::<Date32Type>()),
             SnowType::Time { scale } => Cells::Time(array.as_primitive::<Time64NanosecondType>(), scale),

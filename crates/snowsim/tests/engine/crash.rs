@@ -139,3 +139,43 @@ async fn dropped_tables_give_their_files_back_and_many_writes_are_merged() {
     run(&mut s, "DROP TABLE t").await;
     assert_eq!(std::fs::read_dir(world.folder.path().join("parts")).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn every_kind_of_object_and_its_streams_survive() {
+    let world = World::new();
+    let mut s = world.session().await;
+    for sql in [
+        "CREATE TABLE t (id INT, v VARCHAR)",
+        "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+        "CREATE VIEW vw AS SELECT l.id AS id, r.v AS v FROM t l JOIN t r ON l.id = r.id",
+        "CREATE STREAM vs ON VIEW vw",
+        "CREATE DYNAMIC TABLE dt TARGET_LAG = DOWNSTREAM WAREHOUSE = COMPUTE_WH AS SELECT id, v FROM t",
+        "CREATE STREAM ds ON DYNAMIC TABLE dt",
+        "CREATE STAGE st DIRECTORY = (ENABLE = TRUE)",
+        "CREATE STREAM ss ON STAGE st",
+        "CREATE EXTERNAL TABLE e (n INT AS (VALUE:n::INT)) LOCATION = @st",
+        "CREATE STREAM es ON EXTERNAL TABLE e INSERT_ONLY = TRUE",
+        "COPY INTO '@st/f.json' FROM (SELECT OBJECT_CONSTRUCT('n', 7))",
+        "UPDATE t SET v = 'z' WHERE id = 1",
+        "ALTER STAGE st REFRESH",
+        "ALTER EXTERNAL TABLE e REFRESH",
+        "ALTER DYNAMIC TABLE dt REFRESH",
+    ] {
+        run(&mut s, sql).await;
+    }
+    let deltas = ["vs", "ds", "ss", "es"].map(|stream| format!("SELECT * FROM {stream}"));
+    let mut expected = Vec::new();
+    for delta in &deltas {
+        expected.push(sorted(&mut s, delta).await);
+    }
+    assert_eq!(expected.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1, 1], "{expected:?}");
+    let copied = tempfile::tempdir().unwrap();
+    copy(world.folder.path(), copied.path());
+    for _ in 0..2 {
+        let (_engine, mut s) = reopen(copied.path());
+        for (delta, expected) in deltas.iter().zip(&expected) {
+            assert_eq!(sorted(&mut s, delta).await, *expected, "{delta}");
+        }
+        assert_eq!(run(&mut s, "SELECT n FROM e").await, [["7"]]);
+    }
+}

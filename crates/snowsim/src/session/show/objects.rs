@@ -8,7 +8,9 @@ use super::{NUMBER, Shown, TEXT, flag};
 use crate::catalog::{Catalog, Object};
 use crate::error::SqlError;
 use crate::sql::{Scope, Show};
+use crate::table::nature::Nature;
 use crate::table::{Table, TableKind};
+use crate::types::value::Value;
 
 impl Session {
     pub(super) fn show_tables(&self, catalog: &Catalog, show: &Show) -> Result<Shown, SqlError> {
@@ -28,6 +30,10 @@ impl Session {
             ("change_tracking", TEXT),
             ("is_external", TEXT),
             ("owner_role_type", TEXT),
+            ("is_event", TEXT),
+            ("is_hybrid", TEXT),
+            ("is_iceberg", TEXT),
+            ("is_dynamic", TEXT),
         ];
         let mut all = Vec::new();
         for (name, object) in self.listed(catalog, show)? {
@@ -48,14 +54,18 @@ impl Session {
                 text(definition.retention().to_string()),
                 text("OFF"),
                 text(if definition.tracked_since.is_some() { "ON" } else { "OFF" }),
-                text("N"),
+                mark(matches!(definition.nature, Nature::External(_))),
                 text("ROLE"),
+                mark(definition.nature == Nature::Event),
+                mark(false),
+                mark(matches!(definition.nature, Nature::Iceberg { .. })),
+                mark(matches!(definition.nature, Nature::Dynamic(_))),
             ]);
         }
         Ok((columns, all))
     }
 
-    pub(super) fn show_streams(&self, catalog: &Catalog, show: &Show) -> Result<Shown, SqlError> {
+    pub(in crate::session) fn show_streams(&self, catalog: &Catalog, show: &Show) -> Result<Shown, SqlError> {
         let columns = vec![
             ("created_on", CREATED),
             ("name", TEXT),
@@ -78,10 +88,15 @@ impl Session {
         for (name, object) in self.listed(catalog, show)? {
             let Object::Stream(id) = object else { continue };
             let Some(stream) = catalog.streams.get(&id) else { continue };
-            let table = catalog.table(stream.table);
             let invalid = stream.invalid_reason(catalog);
-            let base = table.map_or_else(|| stream.table_name.to_string(), |table| table.definition.full_name());
-            let stale = invalid.is_some() || table.is_none_or(|table| stream.is_stale(table, now));
+            let source = stream.source_now(catalog).to_string();
+            let stage = matches!(stream.source, Object::Stage(_));
+            let bases: Vec<String> = stream
+                .bases
+                .iter()
+                .map(|base| catalog.name_of(Object::Table(base.table)).unwrap_or_else(|| base.name.clone()).to_string())
+                .collect();
+            let stale = invalid.is_some() || stream.is_stale(catalog, now);
             all.push(vec![
                 moment(stream.created),
                 text(&name.name),
@@ -89,13 +104,13 @@ impl Session {
                 text(&name.schema),
                 text(&stream.owner),
                 text(&stream.comment),
-                text(&base),
-                text("Table"),
-                text(&base),
+                text(&source),
+                text(stream.source_type(catalog)),
+                text(if stage { source.clone() } else { bases.join(",") }),
                 text("DELTA"),
                 flag(stale),
-                text(if stream.append_only { "APPEND_ONLY" } else { "DEFAULT" }),
-                table.and_then(|table| moment(stream.stale_after(table))),
+                text(stream.mode.word()),
+                stream.stale_after(catalog).and_then(moment),
                 text(invalid.unwrap_or_else(|| "N/A".to_owned())),
                 text("ROLE"),
             ]);
@@ -131,10 +146,10 @@ impl Session {
                 text(&view.owner),
                 text(&view.comment),
                 text(&view.text),
-                flag(false),
-                flag(false),
+                flag(view.secure),
+                flag(view.materialized),
                 text("ROLE"),
-                text("OFF"),
+                text(if view.tracked { "ON" } else { "OFF" }),
             ]);
         }
         Ok((columns, all))
@@ -154,22 +169,28 @@ impl Session {
             let (created, kind, owner) = match object {
                 Object::Table(id) => match catalog.table(id) {
                     Some(table) => {
-                        (table.definition.created, kind_word(table.definition.kind), &table.definition.owner)
+                        let definition = &table.definition;
+                        let kind = match &definition.nature {
+                            Nature::Plain => kind_word(definition.kind),
+                            nature => nature.word(),
+                        };
+                        (definition.created, kind, &definition.owner)
                     }
                     None => continue,
                 },
                 Object::View(id) => match catalog.views.get(&id) {
+                    Some(view) if view.materialized => (view.created, "MATERIALIZED VIEW", &view.owner),
                     Some(view) => (view.created, "VIEW", &view.owner),
                     None => continue,
                 },
-                Object::Stream(_) => continue,
+                Object::Stream(_) | Object::Stage(_) => continue,
             };
             all.push(vec![
                 moment(created),
                 text(&name.name),
                 text(&name.database),
                 text(&name.schema),
-                text(kind),
+                text(kind.replace('_', " ")),
                 text(owner),
             ]);
         }
@@ -193,7 +214,7 @@ impl Session {
         let mut all = Vec::new();
         for table in self.tables_of(catalog, show)? {
             let definition = &table.definition;
-            for column in &definition.columns {
+            for column in &definition.shown() {
                 all.push(vec![
                     text(&definition.name),
                     text(&definition.schema),
@@ -293,6 +314,10 @@ impl Session {
             _ => Err(SqlError::missing("Table", &name)),
         }
     }
+}
+
+fn mark(value: bool) -> Option<Value> {
+    text(if value { "Y" } else { "N" })
 }
 
 fn kind_word(kind: TableKind) -> &'static str {

@@ -77,7 +77,12 @@ pub(super) fn physical(ty: &SnowType) -> DataType {
         SnowType::Fixed { .. } => DataType::Int8,
         SnowType::Real => DataType::Float64,
         SnowType::Boolean => DataType::Boolean,
-        SnowType::Text { .. } | SnowType::Variant | SnowType::Object | SnowType::Array => DataType::Utf8,
+        SnowType::Text { .. }
+        | SnowType::Variant
+        | SnowType::Object
+        | SnowType::Array
+        | SnowType::Geography
+        | SnowType::Geometry => DataType::Utf8,
         SnowType::Binary { .. } => DataType::Binary,
         SnowType::Date => DataType::Date32,
         SnowType::Time { scale } if scale <= 4 => DataType::Int32,
