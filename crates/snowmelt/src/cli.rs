@@ -109,7 +109,7 @@ impl Cli {
             Verb::Project(project) => project.run().await,
             Verb::Relay(relay) => relay.run().await,
             Verb::Run(run) => run.run().await,
-            Verb::Snapshot(snapshot) => snapshot.run().await,
+            Verb::Snapshot(snapshot) => Box::pin(snapshot.run()).await,
             #[cfg(feature = "demo")]
             Verb::Sim(sim) => sim.run().await,
         }

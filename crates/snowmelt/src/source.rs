@@ -468,7 +468,8 @@ impl Source {
 
     /// Refuses a stream whose object gave its name to another. One that was only renamed is still the same.
     async fn require_followed(&self, stream: &ObjectName, row: &TableRow<'_>) -> Result<(), SourceError> {
-        let Some(now) = self.follows(row) else { return Ok(()) };
+        // Of a stream that was taken over, another table is a mistake of the configuration, and said as such.
+        let Some(now) = self.follows(row).filter(|_| self.table.stream.is_none()) else { return Ok(()) };
         match Object::find(&self.session, &self.table.name).await? {
             None => Ok(()),
             Some(_) => Err(SourceError::StreamMoved {

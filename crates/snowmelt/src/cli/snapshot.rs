@@ -91,8 +91,11 @@ impl Snapshot {
         let command = Command::new(Wish::Snapshot, now_ms());
         commands::give(&cluster, config, &capture, &command).await?;
         self.say(table, &command, &Stage::Waiting);
+        if !self.wait {
+            return Ok(ExitCode::Ok);
+        }
         let mut said = Stage::Waiting;
-        while self.wait {
+        loop {
             let stage = stage(Sink::peek(&cluster, config, &capture).await?.as_ref(), &command, || async {
                 commands::read(&cluster, config, &capture).await
             })
@@ -101,14 +104,13 @@ impl Snapshot {
                 self.say(table, &command, &stage);
             }
             match stage {
-                Stage::Done(_) => break,
+                Stage::Done(_) => return Ok(ExitCode::Ok),
                 Stage::Refused(_) | Stage::Overtaken => return Ok(ExitCode::Findings),
                 Stage::Waiting | Stage::Sending(..) => {}
             }
             said = stage;
             tokio::time::sleep(LOOK).await;
         }
-        Ok(ExitCode::Ok)
     }
 
     fn say(&self, table: &Table, command: &Command, stage: &Stage) {

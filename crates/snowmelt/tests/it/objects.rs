@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::account::Account;
 use crate::publisher::{Exit, Publisher};
-use crate::tables::Table;
+use crate::tables::{self, Table};
 use crate::verifier::Verifier;
 use crate::world::{Settings, World};
 

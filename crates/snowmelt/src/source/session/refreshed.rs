@@ -1,7 +1,5 @@
 //! Chunks whose addresses expire, against the simulator over real sockets, with its clock.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
