@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-const PATHS: [&str; 3] = ["direct", "tls", "tunnel"];
+const PATHS: [&str; 4] = ["direct", "tls", "forwarded", "tunnel"];
 pub(crate) const NODES: [&str; 4] = ["ends", "inlet", "relay", "outlet"];
 
 /// What was found: by path and figure, a value of each round.
@@ -18,10 +18,10 @@ impl Found {
         self.0.get(&(path, figure.to_owned())).map_or(&[], Vec::as_slice)
     }
 
-    /// What the tunnel has of what direct loopback has, round by round.
-    fn beside(&self, figure: &str, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-        let (tunnel, direct) = (self.values("tunnel", figure), self.values("direct", figure));
-        tunnel.iter().zip(direct).map(|(tunnel, direct)| of(*tunnel, *direct)).collect()
+    /// What the tunnel has beside `other`, round by round.
+    fn beside(&self, other: &'static str, figure: &str, of: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        let (tunnel, other) = (self.values("tunnel", figure), self.values(other, figure));
+        tunnel.iter().zip(other).map(|(tunnel, other)| of(*tunnel, *other)).collect()
     }
 
     pub(crate) fn print(&self) {
@@ -47,9 +47,13 @@ impl Found {
                 }
             }
         }
-        let [up, down] = ["up", "down"].map(|way| spread(&self.beside(way, |tunnel, direct| tunnel / direct), 2));
-        println!("\ntunnel / direct: up {up}, down {down}");
-        println!("added to a round trip: {} µs", spread(&self.beside("rtt", |tunnel, direct| tunnel - direct), 0));
+        println!();
+        for other in ["direct", "forwarded"] {
+            let [up, down] =
+                ["up", "down"].map(|way| spread(&self.beside(other, way, |tunnel, other| tunnel / other), 2));
+            let added = spread(&self.beside(other, "rtt", |tunnel, other| tunnel - other), 0);
+            println!("tunnel / {other}: up {up}, down {down}; added to its round trip: {added} µs");
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! this process: client ─▶ [inlet ─▶ relay ─▶ outlet: a process each] ─▶ this process: sink, source or echo
 //! ```
 //!
+//! `forwarded` goes through three processes as well, which copy and do nothing else: what is left of the difference to
+//! `tunnel` is what its cryptography and its checks cost.
+//!
 //! `cargo bench -p tunnel --target-dir target/tunnel -- [GIGABYTES] [ROUNDS]` (default 1 and 5) measures a release build,
 //! as users run it. The directory of its own keeps the simulator's SQL engine out of it: one package alone resolves other
 //! features. In every round each path is measured once, so that what else the machine does falls on all of them; a figure
@@ -29,7 +32,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use self::ends::{connect, download, plain_tls, round_trip, server, until_it_passes, upload};
 use self::found::{Found, NODES, median, spread};
-use self::processes::{ROLE, Tunnel, play};
+use self::processes::{Forwarders, ROLE, Tunnel, play};
 
 const CONNECTS: usize = 60;
 
@@ -85,6 +88,8 @@ async fn measure() {
     let (acceptor, connector) = plain_tls();
     let (direct, secure) = (server(None).await, server(Some(acceptor)).await);
     let mut tunnel = Tunnel::start(folder.path(), direct);
+    let forwarders = Forwarders::start(direct);
+    until_it_passes(forwarders.address).await;
     until_it_passes(tunnel.address).await;
     // They are ready before they are quiet: keys are made, tickets used up.
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -97,6 +102,7 @@ async fn measure() {
     for _ in 0..rounds {
         round(&mut found, &tunnel, "direct", bytes, || connect(direct)).await;
         round(&mut found, &tunnel, "tls", bytes, &tls).await;
+        round(&mut found, &tunnel, "forwarded", bytes, || connect(forwarders.address)).await;
         round(&mut found, &tunnel, "tunnel", bytes, || connect(tunnel.address)).await;
     }
     found.print();

@@ -1,4 +1,4 @@
-//! Inlet, relay and outlet, each in a process of its own.
+//! Inlet, relay and outlet, each in a process of its own; and three that copy bytes and do nothing else.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,34 @@ use tunnel::wire::Kind;
 /// Which of them a process is.
 pub(crate) const ROLE: &str = "SNOWMELT_BENCH_ROLE";
 
+/// What three processes that copy cost by themselves: the least that any tunnel of three could.
+const FORWARDER: &str = "forwarder";
+const COPIED: usize = 64 << 10;
+
 fn argument(name: &str) -> String {
     std::env::var(format!("SNOWMELT_BENCH_{name}")).unwrap_or_else(|_| panic!("{name} is not given"))
 }
 
-/// One of the three processes.
+/// Copies every connection to the next address.
+async fn forward() {
+    let listener = tokio::net::TcpListener::bind(argument("FROM")).await.unwrap();
+    let next: SocketAddr = argument("ADDRESS").parse().unwrap();
+    loop {
+        let (mut from, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut to = tokio::net::TcpStream::connect(next).await?;
+            from.set_nodelay(true)?;
+            to.set_nodelay(true)?;
+            tokio::io::copy_bidirectional_with_sizes(&mut from, &mut to, COPIED, COPIED).await
+        });
+    }
+}
+
+/// One of the processes.
 pub(crate) async fn play(role: &str) {
+    if role == FORWARDER {
+        return forward().await;
+    }
     let metrics = Arc::new(Metrics::default());
     let directory = PathBuf::from(argument("DIRECTORY"));
     if role == "relay" {
@@ -109,6 +131,24 @@ pub(crate) struct Tunnel {
     outlet: Process,
     project: PathBuf,
     pub(crate) address: SocketAddr,
+}
+
+/// Three processes that copy, one after the other.
+pub(crate) struct Forwarders {
+    _processes: Vec<Process>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Forwarders {
+    pub(crate) fn start(target: SocketAddr) -> Self {
+        let mut address = target;
+        let processes = (0..3).map(|_| {
+            let next = std::mem::replace(&mut address, free_port());
+            Process::start(FORWARDER, &[("FROM", &address.to_string()), ("ADDRESS", &next.to_string())])
+        });
+        let _processes = processes.collect();
+        Self { _processes, address }
+    }
 }
 
 fn free_port() -> SocketAddr {
