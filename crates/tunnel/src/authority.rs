@@ -229,7 +229,9 @@ impl Project {
         now: SystemTime,
     ) -> Result<Result<Credential, Refusal>, AuthorityError> {
         let fingerprint = Fingerprint::of(spki);
-        let member = self.store.change_if(|state: &mut State| state.enrol(&secret.hash(), fingerprint, now))?;
+        let lifetime = self.lifetime();
+        let member =
+            self.store.change_if(|state: &mut State| state.enrol(&secret.hash(), fingerprint, now, lifetime))?;
         self.issued(member, spki, now)
     }
 
@@ -239,7 +241,7 @@ impl Project {
     /// As [`Project::enrol`].
     pub fn renew(&self, spki: &[u8], now: SystemTime) -> Result<Result<Credential, Refusal>, AuthorityError> {
         let id = Id::of(&Fingerprint::of(spki));
-        let member = self.store.change_if(|state| state.renew(&id, now))?;
+        let member = self.store.change_if(|state| state.renew(&id, now, self.lifetime()))?;
         self.issued(member, spki, now)
     }
 
@@ -253,8 +255,11 @@ impl Project {
             Ok(member) => member,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let lifetime = Duration::from_secs(self.settings.credential_lifetime_seconds);
-        self.issue(&member.attributes, &member.relays, spki, now, lifetime).map(Ok)
+        self.issue(&member.attributes, &member.relays, spki, now, self.lifetime()).map(Ok)
+    }
+
+    fn lifetime(&self) -> Duration {
+        Duration::from_secs(self.settings.credential_lifetime_seconds)
     }
 
     /// All nodes that were let in, by id.
@@ -273,13 +278,14 @@ impl Project {
         self.store.change(|state| state.revoke(id, now))
     }
 
-    /// The ids of all revoked nodes.
+    /// The ids of the revoked nodes whose credentials may still be in force. The others are refused by everybody, as
+    /// the credentials have ended; so the list does not grow for ever.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub fn revoked(&self) -> Result<Vec<Id>, AuthorityError> {
+    pub fn revoked(&self, now: SystemTime) -> Result<Vec<Id>, AuthorityError> {
         let nodes = self.store.read()?.nodes;
-        Ok(nodes.into_iter().filter(|(_, member)| member.revoked_at.is_some()).map(|(id, _)| id).collect())
+        Ok(nodes.into_iter().filter(|(_, member)| member.is_to_be_refused(now)).map(|(id, _)| id).collect())
     }
 }
 

@@ -1,9 +1,11 @@
 //! A node's standing connection to the relay: made again whenever it is lost, and asked every few seconds whether it is
 //! still there, because a path can die without a word.
 //!
-//! A renewed credential takes a new connection before the old one is let go, so that an outlet is registered all the
-//! while: the relay lets nobody stay whose credential has ended.
+//! A renewed credential takes a new connection before the old one is left, so that an outlet is registered all the
+//! while: the relay lets nobody stay whose credential has ended. Calls that are on their way through the old one are
+//! still taken.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,7 +66,7 @@ pub(crate) async fn keep(
     greeting: &ToRelay,
     metrics: &Metrics,
     path: &Path,
-    mut calls: impl FnMut(CallId),
+    calls: impl Fn(CallId),
 ) -> Refusal {
     let mut failures = 0_u32;
     let mut connected = false;
@@ -79,12 +81,19 @@ pub(crate) async fn keep(
                 failures = 0;
                 metrics.set_ready(true);
                 tracing::info!(relay = %node.relay(), "connected to the relay");
+                let mut before = None;
                 let ended = loop {
-                    let attending = attend(stream, node.keepalive(), metrics, &mut calls);
-                    tokio::select! {
-                        ended = attending => break ended,
-                        next = renewed(node, greeting, &mut renewals) => stream = next,
-                    }
+                    let leave = CancellationToken::new();
+                    let mut attending = Box::pin(attend(stream, node.keepalive(), metrics, &calls, leave.clone()));
+                    let next = renewed(node, greeting, &mut renewals);
+                    tokio::pin!(next);
+                    stream = tokio::select! {
+                        ended = &mut attending => break ended,
+                        next = &mut next => next,
+                        never = until_left(&mut before) => match never {},
+                    };
+                    leave.cancel();
+                    before = Some(attending);
                     tracing::debug!(relay = %node.relay(), "connected to the relay with the renewed credential");
                 };
                 metrics.set_ready(false);
@@ -164,7 +173,23 @@ async fn renewed(node: &Node, greeting: &ToRelay, renewals: &mut watch::Receiver
     }
 }
 
-async fn attend(stream: RelayStream, keepalive: Keepalive, metrics: &Metrics, calls: &mut impl FnMut(CallId)) -> Ended {
+/// Attends to a connection that was left until the relay has closed it.
+async fn until_left<F: Future<Output = Ended> + Unpin>(before: &mut Option<F>) -> Infallible {
+    if let Some(left) = before {
+        left.await;
+        *before = None;
+    }
+    std::future::pending().await
+}
+
+/// Asks and listens until the connection ends. After `leave` it takes what calls still come.
+async fn attend(
+    stream: RelayStream,
+    keepalive: Keepalive,
+    metrics: &Metrics,
+    calls: &impl Fn(CallId),
+    leave: CancellationToken,
+) -> Ended {
     let Keepalive { ping, dead } = keepalive;
     let (mut reading, mut writing) = tokio::io::split(stream);
     let asked = Arc::new(parking_lot::Mutex::new((0_u64, Instant::now())));
@@ -172,7 +197,10 @@ async fn attend(stream: RelayStream, keepalive: Keepalive, metrics: &Metrics, ca
         let mut interval = tokio::time::interval(ping);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = leave.cancelled() => break,
+            }
             let number = {
                 let mut asked = asked.lock();
                 *asked = (asked.0 + 1, Instant::now());
@@ -184,6 +212,11 @@ async fn attend(stream: RelayStream, keepalive: Keepalive, metrics: &Metrics, ca
                 Ok(Err(error)) => return Ended::from(error),
                 Err(_) => return Ended::Silent("the relay takes nothing".to_owned()),
             }
+        }
+        match timeout(dead, wire::send(&mut writing, &ToRelay::Leave {})).await {
+            Ok(Ok(())) => std::future::pending().await,
+            Ok(Err(error)) => Ended::from(error),
+            Err(_) => Ended::Silent("the relay takes nothing".to_owned()),
         }
     };
     let listen = async {

@@ -23,6 +23,7 @@ pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> std::io::Resul
             format!("{address} cannot be listened on: {error}; choose another address with --metrics"),
         )
     })?;
+    tracing::info!(address = %listener.local_addr()?, "metrics and health are served");
     axum::serve(listener, router(metrics)).await
 }
 

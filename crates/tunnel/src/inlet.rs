@@ -30,7 +30,10 @@ use crate::peer::{self, InnerStream, StreamError};
 use crate::socket::{self, HANDSHAKE};
 use crate::splice;
 use crate::tls;
-use crate::wire::{self, FromOutlet, FromRelay, Kind, Refusal, ToOutlet, ToRelay};
+use crate::wire::{self, FromOutlet, FromRelay, Kind, Reason, Refusal, ToOutlet, ToRelay};
+
+/// Outlets that are asked for a broker before its client is reset.
+const OUTLETS: usize = 3;
 
 /// What an inlet is to do.
 #[derive(Debug, Clone)]
@@ -233,8 +236,22 @@ impl Shared {
         splice::follow(client, stream, &addresses, &self.metrics, limits).await
     }
 
-    /// A stream to `target`, or to where the outlet goes by itself.
+    /// A stream to `target`, or to where the outlet goes by itself. Of several outlets under one name some may not have
+    /// heard of a broker yet, because no answer that names it came through them; the relay calls them in turn.
     async fn open(&self, target: Option<Address>) -> Result<(InnerStream, Claims), StreamError> {
+        for _ in 1..OUTLETS {
+            match self.open_one(target.clone()).await {
+                Err(StreamError::Peer { refusal, .. }) if target.is_some() && refusal.code == Reason::Target => {
+                    self.metrics.refused(refusal.code);
+                    tracing::debug!(?target, "an outlet does not know this broker; trying another");
+                }
+                opened => return opened,
+            }
+        }
+        self.open_one(target).await
+    }
+
+    async fn open_one(&self, target: Option<Address>) -> Result<(InnerStream, Claims), StreamError> {
         let name = self.options.to.clone();
         let mut relay = self.node.dial().await?;
         let call = ToRelay::Call { name };

@@ -37,7 +37,7 @@ mod responses;
 mod versions;
 mod wire;
 
-pub use carry::{Limits, Traffic, carry};
+pub use carry::{Counted, Limits, Traffic, carry};
 pub use error::{Damage, Error, Side};
 pub use ports::{Place, Ports, PortsFull};
 

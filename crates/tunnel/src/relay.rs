@@ -118,8 +118,8 @@ impl Relay {
                 }
             }
             ToRelay::Attend {} => self.attend(stream, node, &place).await,
-            ToRelay::Ping { .. } => {
-                self.refuse(&mut stream, Refusal::new(Reason::Protocol, "a ping cannot come first")).await
+            ToRelay::Ping { .. } | ToRelay::Leave {} => {
+                self.refuse(&mut stream, Refusal::new(Reason::Protocol, "this cannot come first")).await
             }
         }
     }
@@ -158,7 +158,7 @@ impl Relay {
             );
             return self.refuse(&mut stream, Refusal::new(Reason::RelayName, words)).await;
         }
-        let (_registered, mut calls) = self.registry.register(&name, &node.id);
+        let (registered, mut calls) = self.registry.register(&name, &node.id);
         self.metrics.outlet(1);
         tracing::info!(node = %node.id, %name, "an outlet is registered");
         let ended = async {
@@ -166,12 +166,12 @@ impl Relay {
             let (mut reading, mut writing) = tokio::io::split(stream);
             let (pings, mut to_answer) = tokio::sync::mpsc::channel(4);
             let listen = async {
-                loop {
-                    let number = self.ping(&mut reading, place).await?;
+                while let Some(number) = self.ping(&mut reading, place).await? {
                     if pings.send(number).await.is_err() {
-                        return Ok(());
+                        break;
                     }
                 }
+                Ok::<(), WireError>(())
             };
             let speak = async {
                 loop {
@@ -184,12 +184,17 @@ impl Relay {
                 }
             };
             tokio::select! {
-                ended = listen => ended,
-                ended = speak => ended,
+                left = listen => left?,
+                ended = speak => return ended,
                 refusal = self.no_longer_welcome(&node) => {
-                    wire::send(&mut writing, &FromRelay::Refused(refusal)).await
+                    return wire::send(&mut writing, &FromRelay::Refused(refusal)).await;
                 }
             }
+            registered.leave(&mut calls);
+            while let Some(call) = calls.recv().await {
+                wire::send(&mut writing, &FromRelay::Call { call }).await?;
+            }
+            Ok(tokio::io::AsyncWriteExt::shutdown(&mut writing).await?)
         };
         let ended: Result<(), WireError> = ended.await;
         self.metrics.outlet(-1);
@@ -205,10 +210,10 @@ impl Relay {
         wire::send(&mut stream, &FromRelay::Welcome {}).await?;
         let (mut reading, mut writing) = tokio::io::split(stream);
         let answer = async {
-            loop {
-                let number = self.ping(&mut reading, place).await?;
+            while let Some(number) = self.ping(&mut reading, place).await? {
                 wire::send(&mut writing, &FromRelay::Pong { number }).await?;
             }
+            Ok(())
         };
         let refusal = tokio::select! {
             ended = answer => return ended,
@@ -217,14 +222,16 @@ impl Relay {
         wire::send(&mut writing, &FromRelay::Refused(refusal)).await
     }
 
-    async fn ping<R: AsyncRead + Unpin>(&self, reading: &mut R, place: &Place) -> Result<u64, WireError> {
+    /// The next ping; none when the node leaves.
+    async fn ping<R: AsyncRead + Unpin>(&self, reading: &mut R, place: &Place) -> Result<Option<u64>, WireError> {
         let silent = || {
             // Something between may hold the sockets of its streams open and throw away what they carry.
             place.dies();
             std::io::Error::new(std::io::ErrorKind::TimedOut, SILENT)
         };
         match timeout(self.limits.silent, wire::receive::<_, ToRelay>(reading)).await.map_err(|_| silent())?? {
-            ToRelay::Ping { number } => Ok(number),
+            ToRelay::Ping { number } => Ok(Some(number)),
+            ToRelay::Leave {} => Ok(None),
             _ => Err(WireError::Unknown("only pings can follow here".to_owned())),
         }
     }
@@ -279,8 +286,7 @@ impl Relay {
             let answered = tokio::select! {
                 biased;
                 answered = timeout(ANSWER, waiting) => answered.ok().and_then(Result::ok),
-                // It has left, or registered anew with its next credential.
-                () = outlet.left() => None,
+                () = outlet.lost() => None,
             };
             match answered {
                 Some(answered) => break (answered, outlet.node().clone()),

@@ -61,14 +61,28 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let (traffic, bounds, carried) = (kafka::Traffic::default(), kafka::Limits::default(), AtomicU64::new(0));
-    let ended = tokio::select! {
-        ended = kafka::carry(client, broker, addresses, &bounds, &traffic) => ended.map_err(|error| error.to_string()),
-        ended = watch(&carried, limits) => Err(ended.to_string()),
-    };
-    metrics.sent(traffic.to_broker.load(Ordering::Relaxed));
-    metrics.received(traffic.to_client.load(Ordering::Relaxed));
-    ended
+    let (bounds, counted) = (kafka::Limits::default(), Counted { carried: AtomicU64::new(0), metrics });
+    tokio::select! {
+        ended = kafka::carry(client, broker, addresses, &bounds, &counted) => ended.map_err(|error| error.to_string()),
+        ended = watch(&counted.carried, limits) => Err(ended.to_string()),
+    }
+}
+
+struct Counted<'a> {
+    carried: AtomicU64,
+    metrics: &'a Metrics,
+}
+
+impl kafka::Traffic for Counted<'_> {
+    fn to_broker(&self, bytes: u64) {
+        self.carried.fetch_add(bytes, Ordering::Relaxed);
+        self.metrics.sent(bytes);
+    }
+
+    fn to_client(&self, bytes: u64) {
+        self.carried.fetch_add(bytes, Ordering::Relaxed);
+        self.metrics.received(bytes);
+    }
 }
 
 /// Ends at the limits.

@@ -70,7 +70,7 @@ pub enum FromAuthority {
     },
     /// No.
     Refused(Refusal),
-    /// All revoked nodes, again after every change and every few seconds.
+    /// All revoked nodes whose credentials may be in force, again after every change and every few seconds.
     Revoked {
         /// Their ids.
         nodes: Vec<Id>,
@@ -103,6 +103,9 @@ pub enum ToRelay {
         /// Comes back.
         number: u64,
     },
+    /// The last word on a connection that stays open: the relay hands it the calls it has for it, none besides, and
+    /// closes it.
+    Leave {},
 }
 
 /// Relay to node.

@@ -77,7 +77,7 @@ impl Recorder {
                 let sender = self.waiting.lock().remove(&call).unwrap();
                 assert!(sender.send(guest).is_ok(), "the caller waits");
             }
-            ToRelay::Ping { .. } => panic!("a ping cannot come first"),
+            ToRelay::Ping { .. } | ToRelay::Leave {} => panic!("this cannot come first"),
         }
     }
 

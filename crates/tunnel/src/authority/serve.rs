@@ -47,7 +47,7 @@ impl Authority {
     /// # Errors
     /// When the state cannot be read, or no key made.
     pub fn new(project: Arc<Project>, metrics: Arc<Metrics>) -> Result<Self, super::AuthorityError> {
-        let revoked = project.revoked()?.into_iter().collect();
+        let revoked = project.revoked(SystemTime::now())?.into_iter().collect();
         Ok(Self { project, identity: Identity::generate()?, revoked: watch::Sender::new(Arc::new(revoked)), metrics })
     }
 
@@ -90,7 +90,7 @@ impl Authority {
         loop {
             interval.tick().await;
             let project = Arc::clone(&self.project);
-            match tokio::task::spawn_blocking(move || project.revoked()).await {
+            match tokio::task::spawn_blocking(move || project.revoked(SystemTime::now())).await {
                 Ok(Ok(nodes)) => {
                     let nodes: BTreeSet<Id> = nodes.into_iter().collect();
                     self.revoked.send_if_modified(|known| {

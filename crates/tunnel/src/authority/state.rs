@@ -17,6 +17,8 @@ use crate::wire::{Reason, Refusal};
 const VERSION: u32 = 1;
 /// How long a ticket that can no longer be used is remembered, so that its holder hears why.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How far apart clocks may be.
+const SKEW: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_TICKET: Duration = Duration::from_secs(365 * 24 * 3600);
 const MOST_USES: u32 = 10_000;
 
@@ -74,9 +76,25 @@ pub struct Member {
     pub enrolled_at: u64,
     /// When it last got a credential.
     pub renewed_at: u64,
+    /// When that credential ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_ends_at: Option<u64>,
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<u64>,
+}
+
+impl Member {
+    fn issued(&mut self, now: SystemTime, lifetime: Duration) {
+        self.renewed_at = millis(now);
+        self.credential_ends_at = Some(millis(now + lifetime));
+    }
+
+    /// Whether the relays must be told to refuse it: its last credential may be in force by some clock.
+    pub(super) fn is_to_be_refused(&self, now: SystemTime) -> bool {
+        let in_force = |ends: u64| millis(now) < ends.saturating_add(millis(UNIX_EPOCH + SKEW));
+        self.revoked_at.is_some() && self.credential_ends_at.is_none_or(in_force)
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -109,6 +127,7 @@ impl State {
         hash: &SecretHash,
         fingerprint: Fingerprint,
         now: SystemTime,
+        lifetime: Duration,
     ) -> Result<Member, Refusal> {
         const ANOTHER: &str = "ask for another one (`snowmelt project ticket`)";
         let id = Id::of(&fingerprint);
@@ -123,7 +142,7 @@ impl State {
         if ticket.used_by.contains(&id)
             && let Some(member) = self.nodes.get_mut(&id)
         {
-            member.renewed_at = millis(now);
+            member.issued(now, lifetime);
             return Ok(member.clone());
         }
         if millis(now) >= ticket.expires_at {
@@ -133,24 +152,26 @@ impl State {
             Refusal::new(Reason::TicketUsedUp, format!("all uses of the ticket are used up; {ANOTHER}"))
         })?;
         ticket.used_by.insert(id.clone());
-        let member = Member {
+        let mut member = Member {
             fingerprint,
             attributes: ticket.attributes.clone(),
             relays: ticket.relays.clone(),
             enrolled_at: millis(now),
             renewed_at: millis(now),
+            credential_ends_at: None,
             revoked_at: None,
         };
+        member.issued(now, lifetime);
         self.nodes.insert(id, member.clone());
         Ok(member)
     }
 
-    pub(super) fn renew(&mut self, id: &Id, now: SystemTime) -> Result<Member, Refusal> {
+    pub(super) fn renew(&mut self, id: &Id, now: SystemTime, lifetime: Duration) -> Result<Member, Refusal> {
         let member = self.nodes.get_mut(id).ok_or_else(|| not_member(id))?;
         if member.revoked_at.is_some() {
             return Err(revoked(id));
         }
-        member.renewed_at = millis(now);
+        member.issued(now, lifetime);
         Ok(member.clone())
     }
 
@@ -233,5 +254,30 @@ impl Store {
         let lock = File::options().create(true).truncate(false).write(true).open(&self.lock).map_err(file)?;
         lock.lock().map_err(file)?;
         Ok(lock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revoked_node_is_listed_for_as_long_as_its_credential_may_be_in_force() {
+        let (now, lifetime) = (SystemTime::now(), Duration::from_secs(3600));
+        let mut member = Member {
+            fingerprint: Fingerprint::of(b"key"),
+            attributes: Attributes::new(),
+            relays: BTreeSet::new(),
+            enrolled_at: 0,
+            renewed_at: 0,
+            credential_ends_at: None,
+            revoked_at: None,
+        };
+        assert!(!member.is_to_be_refused(now));
+        member.revoked_at = Some(millis(now));
+        assert!(member.is_to_be_refused(now), "nothing is known of its credential");
+        member.issued(now, lifetime);
+        assert!(member.is_to_be_refused(now + lifetime + SKEW / 2));
+        assert!(!member.is_to_be_refused(now + lifetime + SKEW));
     }
 }

@@ -38,9 +38,21 @@ impl Default for Limits {
     }
 }
 
-/// What went by, counted when it was written. One value may serve many connections.
+/// Is told what goes by, when it was written.
+pub trait Traffic: Sync {
+    /// Bytes sent to the broker.
+    fn to_broker(&self, bytes: u64);
+    /// Bytes sent to the client.
+    fn to_client(&self, bytes: u64);
+    /// Requests of the client.
+    fn requests(&self, _number: u64) {}
+    /// An answer was written anew.
+    fn rewritten(&self) {}
+}
+
+/// Counts. One value may serve many connections.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub struct Counted {
     /// Bytes sent to brokers.
     pub to_broker: AtomicU64,
     /// Bytes sent to clients.
@@ -51,12 +63,30 @@ pub struct Traffic {
     pub rewritten: AtomicU64,
 }
 
-struct Shared<'a> {
+impl Traffic for Counted {
+    fn to_broker(&self, bytes: u64) {
+        self.to_broker.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn to_client(&self, bytes: u64) {
+        self.to_client.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn requests(&self, number: u64) {
+        self.requests.fetch_add(number, Ordering::Relaxed);
+    }
+
+    fn rewritten(&self) {
+        self.rewritten.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Shared<'a, T> {
     flight: Mutex<Flight>,
     /// Told when an answer came, or when none will come any more.
     room: Notify,
     limits: &'a Limits,
-    traffic: &'a Traffic,
+    traffic: &'a T,
 }
 
 /// Carries a connection until both peers have ended their halves of it. When one peer ends its half, the other's
@@ -68,17 +98,12 @@ struct Shared<'a> {
 ///
 /// # Cancellation
 /// Dropping the future drops both streams.
-pub async fn carry<C, B, A>(
-    client: C,
-    broker: B,
-    addresses: &A,
-    limits: &Limits,
-    traffic: &Traffic,
-) -> Result<(), Error>
+pub async fn carry<C, B, A, T>(client: C, broker: B, addresses: &A, limits: &Limits, traffic: &T) -> Result<(), Error>
 where
     C: AsyncRead + AsyncWrite,
     B: AsyncRead + AsyncWrite,
     A: Addresses + ?Sized,
+    T: Traffic,
 {
     let (from_client, to_client) = tokio::io::split(client);
     let (from_broker, to_broker) = tokio::io::split(broker);
@@ -88,10 +113,10 @@ where
 }
 
 /// From the client to the broker.
-async fn ask(
+async fn ask<T: Traffic>(
     mut client: impl AsyncRead + Unpin,
     mut broker: impl AsyncWrite + Unpin,
-    shared: &Shared<'_>,
+    shared: &Shared<'_, T>,
 ) -> Result<(), Error> {
     let mut requests = Requests::default();
     let mut window = Window::default();
@@ -99,8 +124,8 @@ async fn ask(
         loop {
             let before = requests.followed();
             let (passing, stop) = requests.follow(window.buffer.held_mut(), &mut shared.flight.lock(), HEAD)?;
-            shared.traffic.requests.fetch_add(requests.followed() - before, Ordering::Relaxed);
-            send(&mut broker, window.first(passing), Side::Broker, &shared.traffic.to_broker).await?;
+            shared.traffic.requests(requests.followed() - before);
+            shared.traffic.to_broker(send(&mut broker, window.first(passing), Side::Broker).await?);
             window.buffer.done(passing);
             match stop {
                 Stop::Bytes => break,
@@ -116,7 +141,7 @@ async fn ask(
 }
 
 /// Waits for an answer to make room.
-async fn room(shared: &Shared<'_>) -> Result<(), Error> {
+async fn room<T>(shared: &Shared<'_, T>) -> Result<(), Error> {
     loop {
         {
             let flight = shared.flight.lock();
@@ -132,11 +157,11 @@ async fn room(shared: &Shared<'_>) -> Result<(), Error> {
 }
 
 /// From the broker to the client.
-async fn answer<A: Addresses + ?Sized>(
+async fn answer<A: Addresses + ?Sized, T: Traffic>(
     mut broker: impl AsyncRead + Unpin,
     mut client: impl AsyncWrite + Unpin,
     addresses: &A,
-    shared: &Shared<'_>,
+    shared: &Shared<'_, T>,
 ) -> Result<(), Error> {
     let mut responses = Responses::default();
     let mut window = Window::default();
@@ -148,15 +173,17 @@ async fn answer<A: Addresses + ?Sized>(
             match step {
                 Step::More(needed) => break needed,
                 Step::Pass(length) => {
-                    send(&mut client, window.first(length), Side::Client, &shared.traffic.to_client).await?;
+                    shared.traffic.to_client(send(&mut client, window.first(length), Side::Client).await?);
                     window.buffer.done(length);
                 }
                 Step::Read { length, kind, asked } => {
                     let frame = window.first(length);
                     let anew = answers::rewrite(kind, asked.key, asked.version, frame, addresses)?;
-                    shared.traffic.rewritten.fetch_add(u64::from(anew.is_some()), Ordering::Relaxed);
+                    if anew.is_some() {
+                        shared.traffic.rewritten();
+                    }
                     let frame = anew.as_deref().unwrap_or(frame);
-                    send(&mut client, frame, Side::Client, &shared.traffic.to_client).await?;
+                    shared.traffic.to_client(send(&mut client, frame, Side::Client).await?);
                     window.buffer.done(length);
                 }
             }
@@ -170,15 +197,14 @@ async fn answer<A: Addresses + ?Sized>(
     client.shutdown().await.map_err(Error::writing(Side::Client))
 }
 
-/// Writes and flushes: a stream that encrypts or multiplexes may hold back what was only written.
-async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], side: Side, sent: &AtomicU64) -> Result<(), Error> {
+/// Writes and flushes: a stream that encrypts or multiplexes may hold back what was only written. Returns how much.
+async fn send(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], side: Side) -> Result<u64, Error> {
     if bytes.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     to.write_all(bytes).await.map_err(Error::writing(side))?;
     to.flush().await.map_err(Error::writing(side))?;
-    sent.fetch_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    Ok(())
+    Ok(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
 }
 
 /// What was read and is not yet dealt with.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::attribute::RelayName;
 use crate::credential::{Id, Node};
@@ -44,6 +44,7 @@ pub(super) struct Outlet {
     node: Id,
     calls: mpsc::Sender<CallId>,
     called: Arc<AtomicUsize>,
+    lost: CancellationToken,
 }
 
 impl Outlet {
@@ -56,9 +57,10 @@ impl Outlet {
         &self.node
     }
 
-    /// Waits until this registration has ended.
-    pub(super) async fn left(&self) {
-        self.calls.closed().await;
+    /// Waits until the connection of this registration is lost. One that was left in order has had all its calls, and
+    /// answers them.
+    pub(super) async fn lost(&self) {
+        self.lost.cancelled().await;
     }
 
     /// Hands it a call; false when it is gone or has too many to look at.
@@ -124,11 +126,23 @@ impl Drop for Place {
     }
 }
 
-/// A registration; ends when dropped.
+/// A registration; ends when dropped, as one whose connection is lost.
 pub(super) struct Registered {
     shared: Arc<Shared>,
     name: RelayName,
     number: u64,
+    lost: Option<DropGuard>,
+}
+
+impl Registered {
+    /// Ends it in order: no call comes any more, and those that `calls` has are to be handed over still.
+    pub(super) fn leave(mut self, calls: &mut mpsc::Receiver<CallId>) {
+        if let Some(lost) = self.lost.take() {
+            lost.disarm();
+        }
+        drop(self);
+        calls.close();
+    }
 }
 
 impl Drop for Registered {
@@ -177,9 +191,12 @@ impl Registry {
         let mut outlets = self.shared.outlets.lock();
         let list = outlets.entry(name.clone()).or_default();
         let least = list.iter().map(|outlet| outlet.called.load(Ordering::Relaxed)).min().unwrap_or_default();
-        list.push(Outlet { number, node: node.clone(), calls, called: Arc::new(AtomicUsize::new(least)) });
+        let lost = CancellationToken::new();
+        let called = Arc::new(AtomicUsize::new(least));
+        list.push(Outlet { number, node: node.clone(), calls, called, lost: lost.clone() });
         drop(outlets);
-        (Registered { shared: Arc::clone(&self.shared), name: name.clone(), number }, receiver)
+        let lost = Some(lost.drop_guard());
+        (Registered { shared: Arc::clone(&self.shared), name: name.clone(), number, lost }, receiver)
     }
 
     /// The outlet of this name that was called least, but for those tried already. Of two that were called alike the
@@ -245,6 +262,26 @@ mod tests {
         let (_two, _calls_too) = registry.register(&name, &node(b"two"));
         let called: Vec<u64> = (0..6).map(|_| call()).collect();
         assert_eq!(called, [1, 0, 1, 0, 1, 0], "the newer first, and then in turn");
+    }
+
+    #[tokio::test]
+    async fn one_that_leaves_has_the_calls_it_was_handed_and_no_others() {
+        let registry = Registry::new(10, 10);
+        let (name, node) = ("kafka".parse().unwrap(), Id::of(&Fingerprint::of(b"node")));
+        let (registered, mut calls) = registry.register(&name, &node);
+        let outlet = registry.outlet(&name, &BTreeSet::new()).unwrap();
+        let call = CallId::random();
+        assert!(outlet.call(call.clone()));
+        registered.leave(&mut calls);
+        assert!(registry.outlet(&name, &BTreeSet::new()).is_none());
+        assert!(!outlet.call(CallId::random()), "so that the caller looks for another");
+        assert_eq!((calls.recv().await, calls.recv().await), (Some(call), None));
+        assert!(!outlet.lost.is_cancelled(), "it will answer");
+
+        let (registered, _calls) = registry.register(&name, &node);
+        let outlet = registry.outlet(&name, &BTreeSet::new()).unwrap();
+        drop(registered);
+        outlet.lost().await;
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use krafka::Kafka;
 use krafka::testing::FakeBroker;
 use tokio::io::duplex;
 use tokio::net::{TcpListener, TcpStream};
-use tunnel::kafka::{Addresses, Broker, Error, Limits, Place, Ports, Traffic, carry};
+use tunnel::kafka::{Addresses, Broker, Counted, Error, Limits, Place, Ports, carry};
 
 /// Learns brokers and dials those, and no other.
 pub(crate) struct Outlet {
@@ -45,7 +45,7 @@ impl Addresses for Outlet {
 pub(crate) struct Inlet {
     ports: Mutex<Ports>,
     outlet: Arc<Outlet>,
-    pub(crate) traffic: Traffic,
+    pub(crate) traffic: Counted,
     /// Answers that named some brokers: of coordinators and new leaders.
     pub(crate) partial: AtomicUsize,
     /// What must not happen, from tasks whose panics nobody sees.
@@ -96,7 +96,7 @@ impl Inlet {
     async fn connection(&self, client: TcpStream, host: Option<String>) -> Result<(), String> {
         let broker = self.outlet.dial(&host.ok_or("a bound port stands for no broker")?).await?;
         let (near, far) = duplex(64 * 1024);
-        let (limits, far_traffic) = (Limits::default(), Traffic::default());
+        let (limits, far_traffic) = (Limits::default(), Counted::default());
         let (near_end, far_end) = tokio::join!(
             carry(client, near, self, &limits, &self.traffic),
             carry(far, broker, &*self.outlet, &limits, &far_traffic),
@@ -135,7 +135,7 @@ impl World {
         let inlet = Arc::new_cyclic(|me| Inlet {
             ports: Mutex::new(Ports::ephemeral()),
             outlet: Arc::new(outlet),
-            traffic: Traffic::default(),
+            traffic: Counted::default(),
             partial: AtomicUsize::new(0),
             faults: Mutex::default(),
             me: std::sync::Weak::clone(me),

@@ -105,6 +105,7 @@ fn messages() -> impl Strategy<Value = Message> {
         name().prop_map(|name| Message::ToRelay(ToRelay::Call { name })),
         Just(Message::ToRelay(ToRelay::Answer { call: CallId::random() })),
         Just(Message::ToRelay(ToRelay::Attend {})),
+        Just(Message::ToRelay(ToRelay::Leave {})),
         any::<u64>().prop_map(|number| Message::ToRelay(ToRelay::Ping { number })),
         Just(Message::FromRelay(FromRelay::Welcome {})),
         Just(Message::FromRelay(FromRelay::Call { call: CallId::random() })),

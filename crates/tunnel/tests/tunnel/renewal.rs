@@ -99,6 +99,32 @@ async fn streams_are_opened_and_carried_over_many_renewals() {
     }
 }
 
+/// A call may be on its way to the outlet through the connection that a renewal replaces: it must be answered, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_meets_a_renewal_is_answered() {
+    let world = World::start().await;
+    let (target, _echo) = echo().await;
+    let outlet = world.outlet(Target::Tcp(target)).await;
+    let (inlet, address) = world.inlet(Kind::Tcp).await;
+    let over = AtomicBool::new(false);
+    let calling = async || {
+        while !over.load(Ordering::Relaxed) {
+            Line::open(address).await.expect("a stream can be opened at any time");
+        }
+    };
+    let renewing = async {
+        for _ in 0..60 {
+            outlet.node.renew().await.unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(renewing, calling(), calling(), calling(), calling());
+    for node in [&outlet, &inlet] {
+        assert_eq!(node.metrics.refusals(Reason::NoOutlet), 0, "{}", node.metrics.text());
+        assert!(node.metrics.text().contains("snowmelt_tunnel_reconnects_total 0\n"));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_that_was_away_over_a_renewal_is_asked_again() {
     let world = World::with(Limits::default(), 16).await;

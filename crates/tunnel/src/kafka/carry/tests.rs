@@ -58,11 +58,11 @@ const METADATA: i16 = 3;
 struct Line {
     client: DuplexStream,
     broker: DuplexStream,
-    carried: JoinHandle<(Result<(), Error>, Traffic)>,
+    carried: JoinHandle<(Result<(), Error>, Counted)>,
 }
 
 /// How the connection ended, once it has.
-async fn outcome(carried: JoinHandle<(Result<(), Error>, Traffic)>) -> (Result<(), Error>, Traffic) {
+async fn outcome(carried: JoinHandle<(Result<(), Error>, Counted)>) -> (Result<(), Error>, Counted) {
     tokio::time::timeout(WAIT, carried).await.expect("the connection ends").expect("without a panic")
 }
 
@@ -70,7 +70,7 @@ fn line(capacity: usize, limits: Limits) -> Line {
     let (client, near) = duplex(capacity);
     let (far, broker) = duplex(capacity);
     let carried = tokio::spawn(async move {
-        let traffic = Traffic::default();
+        let traffic = Counted::default();
         // Buffered, so that what is not flushed does not arrive.
         let ended = carry(BufStream::new(near), BufStream::new(far), &Inlet, &limits, &traffic).await;
         (ended, traffic)
