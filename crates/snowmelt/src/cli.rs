@@ -4,6 +4,7 @@ mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod duration;
+mod health;
 mod options_file;
 mod output;
 mod run;
@@ -50,6 +51,8 @@ enum Verb {
     /// Show the whole thing on this machine: a simulated Snowflake, an embedded Kafka, and a proof at the end
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
+    /// Ask a running process of this program whether it is ready, for health checks of containers without a shell
+    Health(health::Health),
     /// Take connections on a local port and carry them through the relay to an outlet
     Inlet(tunnel::Inlet),
     /// Stand beside Kafka (or any TCP service) and let inlets reach it through the relay
@@ -104,6 +107,7 @@ impl Cli {
             Verb::Check(check) => check.run().await,
             #[cfg(feature = "demo")]
             Verb::Demo(demo) => demo.run().await,
+            Verb::Health(health) => health.run().await,
             Verb::Inlet(inlet) => inlet.run().await,
             Verb::Outlet(outlet) => outlet.run().await,
             Verb::Project(project) => project.run().await,

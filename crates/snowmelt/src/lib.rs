@@ -15,6 +15,7 @@
 //! - [`change`]: staged rows to change events. [`encode`]: events to bytes. `slicing`: bytes to transactions.
 //! - [`sink`]: fencing, the checkpoint topic, one transaction per slice. [`checkpoint`]: what flows back.
 //! - [`shape`], [`notification`]: a table's columns, and what is announced. [`command`]: what a person asks of a capture.
+//! - [`health`], [`metrics`]: what a publisher says of itself over HTTP.
 //! - [`config`], [`error`], [`status`], [`budget`], [`backoff`], [`failpoint`]: what they share.
 //! - `inlet`: the tunnel's near end, when it is in this process. `membership`: how any node joins its project.
 //! - `embedded` (feature `demo`): the Kafka cluster inside the process.
@@ -36,8 +37,10 @@ pub mod encode;
 pub mod error;
 pub mod failpoint;
 pub mod fleet;
+pub mod health;
 mod inlet;
 mod membership;
+pub mod metrics;
 pub mod notification;
 pub mod pipeline;
 pub mod shape;

@@ -116,17 +116,23 @@ impl Project {
     /// [`AuthorityError::Exists`] when one is there; when files cannot be written.
     pub fn create(directory: &Path, settings: Settings, passphrase: Option<&str>) -> Result<Self, AuthorityError> {
         make_private_directory(directory)?;
-        let key = directory.join("authority.key");
-        if key.exists() {
+        if Self::is_in(directory) {
             return Err(AuthorityError::Exists(directory.to_owned()));
         }
-        let identity = Identity::open(&key, passphrase)?;
+        // A key without the rest is of a creation that was cut off; nobody has heard of it.
+        let identity = Identity::open(&directory.join("authority.key"), passphrase)?;
         let certificate = issue::authority_certificate(&identity)?;
         write(&directory.join("authority.pem"), certificate.pem().as_bytes())?;
         let text = toml::to_string(&settings).map_err(|error| AuthorityError::Terms(error.to_string()))?;
         // Last, because its being there is what makes the directory a project.
         write(&directory.join("project.toml"), text.as_bytes())?;
         Self::open(directory, passphrase)
+    }
+
+    /// Whether the directory holds a project.
+    #[must_use]
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join("project.toml").exists()
     }
 
     /// Opens a project.

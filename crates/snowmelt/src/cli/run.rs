@@ -1,15 +1,18 @@
 //! `snowmelt run`: the publisher.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::tunnel::trouble::Trouble;
 use super::{output, signal};
 use crate::config::Config;
 use crate::error::ExitCode;
 use crate::fleet;
+use crate::health;
 use crate::inlet::{self, Authority, Passage};
 use crate::status::Status;
 
@@ -19,6 +22,9 @@ pub(crate) struct Run {
     /// The configuration file (docs/configuration.md)
     #[arg(long, short, default_value = "snowmelt.toml")]
     config: PathBuf,
+    /// Serve figures and health over plain HTTP there (/metrics, /health/live, /health/ready)
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Print the final status of every table as one JSON line
     #[arg(long)]
     json: bool,
@@ -38,6 +44,13 @@ impl Run {
         }
         let stop = signal::stop_token();
         let status = Status::default();
+        let _pages = match self.pages(&status).await {
+            Ok(pages) => pages,
+            Err(problem) => {
+                output::problem(problem);
+                return ExitCode::Usage;
+            }
+        };
         let passage = tokio::select! {
             opened = Passage::open(&mut config, Authority::IsAwaited) => opened,
             () = stop.cancelled() => return ExitCode::Ok,
@@ -69,6 +82,20 @@ impl Run {
         }
         tracing::info!(?code, "ended");
         code
+    }
+}
+
+impl Run {
+    /// The pages, which are there from the start to the end: also while the tunnel is awaited.
+    async fn pages(&self, status: &Status) -> Result<Option<AbortOnDropHandle<()>>, String> {
+        let Some(address) = self.metrics else { return Ok(None) };
+        let listener = health::listen(address).await?;
+        let status = status.clone();
+        Ok(Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            if let Err(error) = health::serve(listener, status).await {
+                tracing::error!(%error, "the pages of --metrics ended");
+            }
+        }))))
     }
 }
 

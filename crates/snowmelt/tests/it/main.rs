@@ -46,6 +46,7 @@ mod login;
 mod nothing;
 #[cfg(test)]
 mod objects;
+mod pages;
 #[cfg(test)]
 mod selection;
 #[cfg(test)]

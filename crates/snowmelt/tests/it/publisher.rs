@@ -41,13 +41,18 @@ impl From<ExitStatus> for Exit {
 impl Publisher {
     /// Starts `snowmelt run`; `failpoint` is `<name>:<n>`.
     pub(crate) fn spawn(world: &World, settings: &Settings, failpoint: Option<&str>) -> Self {
+        Self::spawn_with(world, settings, failpoint, &[])
+    }
+
+    /// The same with more options.
+    pub(crate) fn spawn_with(world: &World, settings: &Settings, failpoint: Option<&str>, options: &[&str]) -> Self {
         let name = format!("publisher-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let config = world.path(&format!("{name}.toml"));
         settings.write(&config);
         let log = world.path(&format!("{name}.log"));
         let file = std::fs::File::create(&log).expect("the log file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_snowmelt"));
-        command.args(["run", "--json", "--config"]).arg(config);
+        command.args(["run", "--json", "--config"]).arg(config).args(options);
         command.env("SNOWMELT_LOG", std::env::var("SNOWMELT_LOG").unwrap_or_else(|_| "info,krafka=error".to_owned()));
         command.env_remove("SNOWMELT_FAILPOINT");
         if let Some(failpoint) = failpoint {

@@ -35,6 +35,9 @@ pub(crate) struct Create {
     /// How long a credential lasts; nodes renew theirs after half of it
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
     credential_lifetime: Duration,
+    /// Do nothing when the directory holds a project already, so that this may run at every start
+    #[arg(long)]
+    if_missing: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,6 +60,9 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 impl Create {
     pub(super) fn run(self) -> Result<(), Trouble> {
         let passphrase = self.place.passphrase.read()?;
+        if self.if_missing && Project::is_in(&self.place.dir) {
+            return self.is_there();
+        }
         let settings = Settings {
             authority: self.authority.unwrap_or_else(|| self.relay.clone()),
             relay: self.relay,
@@ -68,6 +74,23 @@ impl Create {
         };
         let project = Project::create(&self.place.dir, settings, passphrase.as_ref().map(|text| text.as_str()))?;
         output::line(what_next(&project));
+        Ok(())
+    }
+}
+
+impl Create {
+    /// The project that is there must be the one that was meant: nodes would look for its relay elsewhere.
+    fn is_there(&self) -> Result<(), Trouble> {
+        let project = self.place.open()?;
+        let found = &project.settings().relay;
+        if *found != self.relay {
+            return Err(Trouble::Usage(format!(
+                "the project in {dir} has its relay at {found}, not at {}; give that address, or another --dir",
+                self.relay,
+                dir = self.place.dir.display(),
+            )));
+        }
+        output::line(format_args!("project {} is in {} already", project.id(), self.place.dir.display()));
         Ok(())
     }
 }

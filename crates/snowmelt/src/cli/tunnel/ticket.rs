@@ -1,6 +1,10 @@
 //! `snowmelt project ticket`.
 
 use std::collections::BTreeSet;
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -33,9 +37,21 @@ pub(crate) struct Ticket {
     /// The name that its nodes may register at the relay (outlets need one); give it several times for several
     #[arg(long = "relay", value_name = "NAME", value_delimiter = ',')]
     relays: Vec<RelayName>,
+    /// Write the ticket into this file, which only its owner may read, instead of to standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    out: Option<PathBuf>,
     /// Print ticket and terms as one JSON line
     #[arg(long)]
     json: bool,
+}
+
+/// Opened for writing, with no rights for others also if it was there before.
+fn private(file: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    let opened = options.mode(0o600).open(file)?;
+    opened.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(opened)
 }
 
 impl Ticket {
@@ -47,6 +63,17 @@ impl Ticket {
             attributes: self.attributes.into_iter().collect(),
             relays: self.relays.into_iter().collect::<BTreeSet<_>>(),
         };
+        if let Some(file) = self.out {
+            // Tried before the ticket is made: one that nobody gets would count as given out.
+            let unwritable = |error: std::io::Error| {
+                Trouble::Usage(format!("{} cannot be written: {error}; name another file with --out", file.display()))
+            };
+            let mut private = private(&file).map_err(unwritable)?;
+            let line = project.ticket(terms)?.to_line();
+            private.set_len(0).and_then(|()| writeln!(private, "{line}")).map_err(unwritable)?;
+            output::line(format_args!("the ticket is in {}", file.display()));
+            return Ok(());
+        }
         let ticket = project.ticket(terms.clone())?;
         if self.json {
             output::json(&json!({

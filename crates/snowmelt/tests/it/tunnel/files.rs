@@ -1,5 +1,6 @@
 //! `--config FILE` of the tunnel's verbs.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use krafka::Kafka;
@@ -102,4 +103,48 @@ async fn all_that_is_wrong_with_a_file_is_said_at_once() {
     let output = project.run(&["inlet", "--config", "absent.toml"]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("absent.toml: cannot be read: "), "{}", text(&output.stderr));
+}
+
+/// As containers start: the same commands at every start, and a ticket that goes from one to another by a file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_is_made_once_and_its_tickets_are_left_in_private_files() {
+    let project = Project::create().await;
+    let address = project.address.to_string();
+    let again = project.run(&["project", "create", "--if-missing", "--relay", &address]).await;
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    assert!(text(&again.stdout).ends_with("already\n"), "{}", text(&again.stdout));
+    let elsewhere = project.run(&["project", "create", "--if-missing", "--relay", "elsewhere:443"]).await;
+    assert_eq!(elsewhere.status.code(), Some(2));
+    assert!(text(&elsewhere.stderr).contains(&format!("has its relay at {address}, not at elsewhere:443")));
+    let refused = project.run(&["project", "create", "--relay", &address]).await;
+    assert_eq!(refused.status.code(), Some(2), "without the option it is a mistake");
+
+    let _served = project.serve().await;
+    let file = project.folder.path().join("outlet.ticket");
+    std::fs::write(&file, "what was there before, longer than any ticket\n".repeat(100)).unwrap();
+    let options = ["project", "ticket", "--attribute", OUTLET, "--relay", "kafka", "--out", "outlet.ticket"];
+    let made = project.run(&options).await;
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    assert!(!text(&made.stdout).contains("snowmelt1."), "the ticket is in the file alone");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let options = [
+        "outlet",
+        "--ticket-file",
+        "outlet.ticket",
+        "--kind",
+        "tcp",
+        "--target",
+        "127.0.0.1:1",
+        "--relay",
+        "kafka",
+        "--allow",
+        INLET,
+    ];
+    let mut outlet = project.start("outlet", &options, None);
+    outlet.says("connected to the relay").await;
+    outlet.stop().await;
+
+    let nowhere = project.run(&["project", "ticket", "--attribute", INLET, "--out", "absent/ticket"]).await;
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("absent/ticket cannot be written: "), "{}", text(&nowhere.stderr));
 }
