@@ -46,6 +46,7 @@ mod login;
 mod nothing;
 #[cfg(test)]
 mod objects;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod selection;
