@@ -15,6 +15,7 @@ mod dml;
 mod event;
 mod ledger;
 mod moment;
+pub(super) mod open;
 mod paint;
 mod passage;
 mod quiet;

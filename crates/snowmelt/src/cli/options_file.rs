@@ -225,9 +225,13 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_documents_are_in_order() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
-        for verb in [&["outlet"][..], &["inlet"], &["relay"], &["project", "serve"]] {
-            let file = folder.join(format!("{}.toml", verb[0]));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let examples = [&["outlet"][..], &["inlet"], &["relay"], &["project", "serve"]]
+            .map(|verb| (verb, format!("docs/examples/{}.toml", verb[0])));
+        // The pod's arguments name the ticket.
+        let deployed = [(&["outlet", "--ticket=snowmelt1.x"][..], "deploy/kubernetes/outlet/outlet.toml".to_owned())];
+        for (verb, file) in examples.into_iter().chain(deployed) {
+            let file = root.join(file);
             let given: Vec<OsString> =
                 ["snowmelt"].iter().chain(verb).chain(&["--config"]).map(OsString::from).collect();
             let given: Vec<OsString> = given.into_iter().chain([file.into()]).collect();

@@ -1,6 +1,6 @@
 //! `snowmelt sim`: the simulated Snowflake, and an embedded Kafka, as a playground for any client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,7 +10,8 @@ use snowsim::{Options, Simulator};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{output, signal};
+use super::demo::open::Keeper;
+use super::{demo, output, signal};
 use crate::{embedded, error::ExitCode};
 
 /// Run the simulated Snowflake (and an embedded Kafka) as a playground for any client.
@@ -28,6 +29,10 @@ pub(crate) struct Sim {
     /// Users as NAME:PASSWORD; without any, every user and password fits
     #[arg(long = "user", value_name = "NAME:PASSWORD", value_parser = user)]
     users: Vec<(String, String)>,
+    /// Make the demo's two tables (DEMO.SHOP.CUSTOMERS, DEMO.SHOP.ORDERS) and change about so many of their rows a second,
+    /// at random. What is in them at the start goes
+    #[arg(long, value_name = "CHANGES", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    shop: Option<u32>,
     /// Say where it listens as one JSON line
     #[arg(long)]
     json: bool,
@@ -57,6 +62,7 @@ impl Sim {
     }
 
     async fn serve(self, stop: CancellationToken) -> Result<(), String> {
+        let (user, password) = self.users.first().cloned().unwrap_or_else(|| ("SHOP".to_owned(), "any".to_owned()));
         let simulator = Simulator::open(Options { data: self.data, users: self.users, ..Options::default() })
             .map_err(|error| error.to_string())?;
         let listener = bind(self.listen, "--listen").await?;
@@ -79,7 +85,31 @@ impl Sim {
             }
             output::line("Ctrl-C ends it");
         }
-        simulator.serve(listener, async move { stop.cancelled().await }).await.map_err(|error| error.to_string())
+        let ended = stop.clone();
+        let serving = simulator.serve(listener, async move { ended.cancelled().await });
+        let Some(rate) = self.shop else { return serving.await.map_err(|error| error.to_string()) };
+        // It listens on every address perhaps, which is none to dial.
+        let url = format!("http://{}", SocketAddr::new(dialled(address.ip()), address.port()));
+        let keeper = Keeper { url, user, password, rate };
+        let keeping = async {
+            demo::open::keep(keeper, &stop).await?;
+            // Others may go on reading until the end.
+            stop.cancelled().await;
+            Ok(())
+        };
+        tokio::select! {
+            served = serving => served.map_err(|error| error.to_string()),
+            kept = keeping => kept,
+        }
+    }
+}
+
+/// The address under which this machine reaches a listener of `ip`.
+fn dialled(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
     }
 }
 

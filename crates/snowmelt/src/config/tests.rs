@@ -116,6 +116,21 @@ fn the_example_of_the_documents_parses() {
     assert!(result.is_ok(), "{shown}");
 }
 
+/// What is mounted as secrets where they run is made here beside a copy.
+#[test]
+fn the_configurations_that_are_deployed_parse() {
+    for file in ["compose/publisher.toml", "kubernetes/publisher/snowmelt.toml"] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(crate_path(&format!("../../deploy/{file}"))).unwrap();
+        let text = text.replace("/run/snowmelt/", "");
+        std::fs::copy(crate_path("tests/keys/plain.p8"), folder.path().join("private-key.p8")).unwrap();
+        std::fs::write(folder.path().join("ticket"), "").unwrap();
+        let env = |name: &str| (name == "SNOWMELT_PASSWORD").then(|| "any".to_owned());
+        let parsed = Config::parse(&text, folder.path().join("x.toml").to_str().unwrap(), &env);
+        assert!(parsed.is_ok(), "{file}: {}", parsed.unwrap_err());
+    }
+}
+
 /// Every `[snowflake]` of the page about logging in, with the rest of a configuration around it.
 #[test]
 fn the_examples_of_logging_in_parse() {

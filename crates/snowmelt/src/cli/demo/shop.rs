@@ -89,19 +89,20 @@ pub(super) static ORDERS: Table = Table {
 /// Both.
 pub(super) static TABLES: [&Table; 2] = [&CUSTOMERS, &ORDERS];
 
-/// The statements that make the shop, in order.
+/// The statements that make the shop, in order, or empty the one that is there.
 pub(super) fn foundation() -> Vec<String> {
     let mut statements = vec![
         format!("CREATE WAREHOUSE IF NOT EXISTS {WAREHOUSE}"),
         format!("USE WAREHOUSE {WAREHOUSE}"),
-        format!("CREATE DATABASE {DATABASE}"),
-        format!("CREATE SCHEMA {SCHEMA}"),
-        format!("CREATE SCHEMA {STATE_SCHEMA}"),
+        format!("CREATE DATABASE IF NOT EXISTS {DATABASE}"),
+        format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}"),
+        format!("CREATE SCHEMA IF NOT EXISTS {STATE_SCHEMA}"),
     ];
     for table in TABLES {
         let columns: Vec<String> =
             table.columns.iter().map(|column| format!("{} {}", column.name, column.declaration)).collect();
-        statements.push(format!("CREATE TABLE {} ({})", table.path(), columns.join(", ")));
+        statements.push(format!("CREATE TABLE IF NOT EXISTS {} ({})", table.path(), columns.join(", ")));
+        statements.push(format!("DELETE FROM {}", table.path()));
         statements.push(format!("ALTER TABLE {} SET CHANGE_TRACKING = TRUE", table.path()));
     }
     statements
