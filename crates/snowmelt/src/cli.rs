@@ -11,6 +11,7 @@ mod signal;
 #[cfg(feature = "demo")]
 mod sim;
 mod snapshot;
+mod sql;
 mod tunnel;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -66,6 +67,9 @@ enum Verb {
     /// Run the simulated Snowflake (and an embedded Kafka) as a playground for any client
     #[cfg(feature = "demo")]
     Sim(sim::Sim),
+    /// Print SQL that somebody has to run in Snowflake beforehand
+    #[command(subcommand)]
+    Sql(sql::Sql),
 }
 
 impl Cli {
@@ -112,6 +116,7 @@ impl Cli {
             Verb::Snapshot(snapshot) => Box::pin(snapshot.run()).await,
             #[cfg(feature = "demo")]
             Verb::Sim(sim) => sim.run().await,
+            Verb::Sql(sql) => sql.run().await,
         }
     }
 }
@@ -122,7 +127,7 @@ impl Verb {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(_) => "error",
-            Self::Check(_) | Self::Snapshot(_) => "error",
+            Self::Check(_) | Self::Snapshot(_) | Self::Sql(_) => "error",
             _ => "info,krafka=warn,datafusion=warn",
         }
     }

@@ -35,6 +35,8 @@ mod faults;
 #[cfg(test)]
 mod graceful;
 #[cfg(test)]
+mod grants;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod large;
