@@ -66,6 +66,12 @@ impl Grants {
             output::problem("the configuration names no role; set snowflake.role, or name one with --role");
             return ExitCode::Usage;
         };
+        if role == "PUBLIC" {
+            output::problem(
+                "the login has role PUBLIC, which everybody has; set snowflake.role, or name another with --role",
+            );
+            return ExitCode::Usage;
+        }
         let user = self.user.as_deref().or(config.snowflake.credentials.user());
         output::text(&script(&config, &known, &role, user));
         ExitCode::Ok

@@ -31,6 +31,8 @@ mod dead_letters;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod graceful;

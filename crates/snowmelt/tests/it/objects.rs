@@ -55,7 +55,7 @@ fn events_on(world: &World, topic: &str) -> Vec<(String, Value)> {
 }
 
 /// Events as text, a column of each, sorted.
-fn shown(world: &World, name: &str, column: &str) -> Vec<String> {
+pub(crate) fn shown(world: &World, name: &str, column: &str) -> Vec<String> {
     shown_on(world, &format!("SHOP.PUBLIC.{name}"), column)
 }
 
