@@ -105,7 +105,7 @@ impl Cli {
     /// Runs the verb to its end.
     pub async fn run(self) -> ExitCode {
         match self.verb {
-            Verb::Check(check) => check.run().await,
+            Verb::Check(check) => Box::pin(check.run()).await,
             #[cfg(feature = "demo")]
             Verb::Demo(demo) => demo.run().await,
             Verb::Inlet(inlet) => inlet.run().await,

@@ -7,6 +7,7 @@
 //! Leaves listing to [`crate::source::listing`], and what may share a topic to [`crate::config`].
 
 mod follow;
+mod left;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub struct Unlisted {
 }
 
 /// Looks for tables that patterns find, beside those that are `known`. Tables with a section of their own are known.
+/// `left` are tables that count as found although they may be gone.
 ///
 /// # Errors
 /// When Snowflake cannot be asked now; it may pass by itself.
@@ -57,12 +59,16 @@ pub async fn look(
     session: &Arc<Session>,
     config: &Config,
     known: &BTreeMap<ObjectName, Table>,
+    left: &[ObjectName],
 ) -> Result<Look, SourceError> {
     let mut found: BTreeMap<ObjectName, Vec<&TablePattern>> = BTreeMap::new();
     let mut unlisted = Vec::new();
     for pattern in &config.table_patterns {
         match listing::tables(session, &pattern.matches).await {
-            Ok(names) => {
+            Ok(mut names) => {
+                names.extend(left.iter().filter(|name| pattern.matches.fits(name)).cloned());
+                names.sort_unstable();
+                names.dedup();
                 for name in names.into_iter().filter(|name| pattern.fits(name)) {
                     found.entry(name).or_default().push(pattern);
                 }

@@ -25,7 +25,7 @@ pub(super) async fn check(
     if config.table_patterns.is_empty() {
         return Vec::new();
     }
-    let look = match discovery::look(session, config, &discovery::named(config)).await {
+    let look = match discovery::look(session, config, &discovery::named(config), &[]).await {
         Ok(look) => look,
         Err(error) => {
             findings.failure("patterns", error);

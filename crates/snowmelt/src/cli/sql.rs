@@ -100,7 +100,7 @@ impl Grants {
 
 async fn look(config: &Config) -> Result<(Known, String), SourceError> {
     let session = Session::connect(&config.snowflake).await?;
-    let looked = discovery::look(&session, config, &named(config)).await?;
+    let looked = discovery::look(&session, config, &named(config), &[]).await?;
     let mut objects = BTreeMap::new();
     for table in config.tables.iter().chain(&looked.tables) {
         if let Some(object) = Object::find(&session, &table.name).await? {

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Look, look, named};
+use super::{Look, left, look, named};
 use crate::backoff::Backoff;
 use crate::config::{ObjectName, Table};
-use crate::error::{ExitCode, Next};
+use crate::error::{Error, ExitCode, Next};
 use crate::fleet::{Shared, Working};
 use crate::pipeline::Capture;
 use crate::source::SourceError;
@@ -26,6 +26,8 @@ pub(crate) struct Discovery {
     known: BTreeMap<ObjectName, Table>,
     /// What waits for a person, as the status shows it, and why.
     waiting: BTreeMap<String, String>,
+    /// What earlier publishers left staged; `None` until it is known.
+    left: Option<Vec<ObjectName>>,
     session: Option<Arc<Session>>,
     backoff: Backoff,
     /// Counts as working; `None` while it waits for a person.
@@ -40,6 +42,7 @@ impl Discovery {
             known: named(&shared.config),
             to,
             waiting: BTreeMap::new(),
+            left: None,
             session: None,
             backoff: Backoff::new(retry.initial, retry.max),
             working: Some(shared.working()),
@@ -75,7 +78,18 @@ impl Discovery {
                 Arc::clone(self.session.insert(session))
             }
         };
-        look(&session, &self.shared.config, &self.known).await
+        if self.left.is_none() {
+            match self.staged(&session).await {
+                Ok(staged) => self.left = Some(staged),
+                Err(error) => tracing::warn!(%error, "what is staged of tables that are gone is not known yet"),
+            }
+        }
+        let left = self.left.as_deref().unwrap_or_default();
+        look(&session, &self.shared.config, &self.known, left).await
+    }
+
+    async fn staged(&self, session: &Arc<Session>) -> Result<Vec<ObjectName>, Error> {
+        left::staged(session, self.shared.cluster().await?, &self.shared.config).await
     }
 
     /// Starts captures, and says what cannot be captured. The time until the next look.

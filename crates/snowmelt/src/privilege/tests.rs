@@ -1,7 +1,5 @@
 //! The script for several configurations against files, and the documents against the list.
 
-#![expect(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
 use std::path::{Path, PathBuf};
 
 use super::*;

@@ -13,6 +13,7 @@ use crate::tables::{self, STATE};
 use crate::world::{CHECKPOINTS, PASSWORD, Settings, World};
 
 /// The exit code, and the findings by subject.
+#[derive(Debug)]
 pub(crate) struct Checked {
     code: Option<i32>,
     findings: BTreeMap<String, Vec<(String, String)>>,

@@ -228,11 +228,80 @@ async fn patterns_that_cannot_be_listed_end_a_publisher_that_has_nothing_else() 
     assert_eq!(publisher.end(LIMIT).await, Exit::Code(3));
     assert!(publisher.log().contains("the list of tables for SHOP.NOWHERE.*"), "{}", publisher.log());
     // Beside a table that works it is looked again, and found once it is there.
-    let both = format!(r#"{{ name = "SHOP.PUBLIC.CUSTOMERS" }}, {{ match = "SHOP.NOWHERE.*" }}"#);
-    let publisher = Publisher::spawn(&world, &self::settings(&world, &both), None);
+    let both = r#"{ name = "SHOP.PUBLIC.CUSTOMERS" }, { match = "SHOP.NOWHERE.*" }"#;
+    let publisher = Publisher::spawn(&world, &self::settings(&world, both), None);
     publisher.says("the list of tables for SHOP.NOWHERE.*", LIMIT).await;
     all(&mut account, &["CREATE SCHEMA SHOP.NOWHERE", "CREATE TABLE SHOP.NOWHERE.T (ID INT PRIMARY KEY)"]).await;
     account.run("INSERT INTO SHOP.NOWHERE.T VALUES (1)").await;
     arrives_on(&world, "SHOP.NOWHERE.T", "ID", &["r 1"]).await;
+    publisher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_staged_of_a_table_that_is_gone_is_delivered_first() {
+    let (world, mut account) =
+        world(&["CREATE TABLE ORDERS_EU (ID INT PRIMARY KEY)", "INSERT INTO ORDERS_EU VALUES (1)"]).await;
+    let settings = settings(&world, r#"{ match = "SHOP.PUBLIC.ORDERS_*" }"#);
+    let mut publisher = Publisher::spawn(&world, &settings, Some("after-staging:1"));
+    assert_eq!(publisher.end(LIMIT).await, Exit::Killed);
+    account.run("DROP TABLE ORDERS_EU").await;
+    let publisher = Publisher::spawn(&world, &settings, None);
+    arrives(&world, "ORDERS_EU", "ID", &["r 1"]).await;
+    publisher.says("the capture is halted", LIMIT).await;
+    let first = status(publisher, 3).await;
+    assert_eq!(first["SHOP.PUBLIC.ORDERS_EU"]["pattern"], "SHOP.PUBLIC.ORDERS_*");
+    // Now nothing is left of it.
+    let publisher = Publisher::spawn(&world, &settings, None);
+    account.run("CREATE TABLE ORDERS_US (ID INT PRIMARY KEY)").await;
+    account.run("INSERT INTO ORDERS_US VALUES (2)").await;
+    arrives(&world, "ORDERS_US", "ID", &["r 2"]).await;
+    let second = status(publisher, 0).await;
+    assert!(second.get("SHOP.PUBLIC.ORDERS_EU").is_none(), "{second}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_with_grants_on_tables_to_come_captures_them_and_may_be_told_to_begin_anew() {
+    let (world, mut account) = world(&[
+        "CREATE TABLE ORDERS_EU (ID INT PRIMARY KEY) CHANGE_TRACKING = TRUE",
+        "INSERT INTO ORDERS_EU VALUES (1)",
+        "CREATE ROLE READER",
+    ])
+    .await;
+    let settings = settings(&world, r#"{ match = "SHOP.PUBLIC.ORDERS_*" }"#).set("snowflake.role", "\"READER\"");
+    let config = world.path("pattern.toml");
+    settings.write(&config);
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_snowmelt"));
+    let output = command.args(["sql", "grants", "--config"]).arg(&config).output().await.expect("the program runs");
+    let script = String::from_utf8(output.stdout).expect("text");
+    let future = "GRANT SELECT ON FUTURE TABLES IN SCHEMA \"SHOP\".\"PUBLIC\" TO ROLE \"READER\";";
+    for line in script.lines().filter(|line| line.starts_with("GRANT") && *line != future) {
+        account.run(line.trim_end_matches(';')).await;
+    }
+    let checked = check_with(&world, &settings, &[], &[]).await;
+    checked.says("ok", "pattern SHOP.PUBLIC.ORDERS_*", &["it finds 1: SHOP.PUBLIC.ORDERS_EU"]);
+    checked.says("warning", "pattern SHOP.PUBLIC.ORDERS_*", &["no grant of its own on tables to come", future]);
+    assert!(script.contains(future), "{script}");
+    account.run(future.trim_end_matches(';')).await;
+    let checked = check_with(&world, &settings, &[], &[]).await;
+    assert!(!format!("{checked:?}").contains("tables to come"), "{checked:?}");
+    let publisher = Publisher::spawn(&world, &settings, None);
+    arrives(&world, "ORDERS_EU", "ID", &["r 1"]).await;
+    account.run("CREATE TABLE ORDERS_US (ID INT PRIMARY KEY)").await;
+    // Whoever makes a table also says that its changes are tracked; until then it waits.
+    publisher.says("Insufficient privileges to operate on table 'ORDERS_US'", LIMIT).await;
+    account.run("INSERT INTO ORDERS_US VALUES (2)").await;
+    account.run("ALTER TABLE ORDERS_US SET CHANGE_TRACKING = TRUE").await;
+    arrives(&world, "ORDERS_US", "ID", &["r 2"]).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_snowmelt"));
+    let ordered = command.args(["snapshot", "SHOP.PUBLIC.ORDERS_US", "--wait", "--config"]).arg(&config);
+    assert!(ordered.status().await.expect("the program runs").success());
+    arrives(&world, "ORDERS_US", "ID", &["r 2", "r 2"]).await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_snowmelt"));
+    let refused = command.args(["snapshot", "SHOP.PUBLIC.LINES", "--config"]).arg(&config).output().await;
+    let said = String::from_utf8(refused.expect("the program runs").stderr).expect("text");
+    assert!(
+        said.contains("LINES is not a table of the configuration, which has what SHOP.PUBLIC.ORDERS_* finds"),
+        "{said}"
+    );
     publisher.stop().await;
 }
