@@ -1,4 +1,5 @@
-//! All captures of a publisher: started together, and each going its own way.
+//! All captures of a publisher: started together, joined by those of tables that are found later, and each going its
+//! own way.
 //!
 //! Promises: what stops one table stops no other. A table that waits for a person is tried again from time to time, as
 //! long as another still works; when none does, the publisher ends and its exit code says why. Leaves what a capture

@@ -19,7 +19,11 @@ pub fn script(config: &Config, known: &Known, role: &str, user: Option<&str>) ->
     for privilege in required(config, known, user) {
         if last != Some(privilege.need) {
             let entry = privilege.need.entry();
-            let who = if privilege.need == Need::Tracking { "As the owner of each, " } else { "" };
+            let who = if privilege.need == Need::Tracking {
+                "As the owner of each, and of each table that a view reads, "
+            } else {
+                ""
+            };
             lines.extend([String::new(), format!("-- {who}{}", entry.why)]);
             last = Some(privilege.need);
         }

@@ -31,7 +31,7 @@ GRANT READ ON STAGE "S"."P"."INBOX" TO ROLE "my role";
 GRANT USAGE ON STAGE "S"."P"."OUTSIDE" TO ROLE "my role";
 GRANT SELECT ON TABLE "S"."P"."UNSEEN" TO ROLE "my role";
 
--- As the owner of each, to let somebody else than its owner make a stream on it
+-- As the owner of each, and of each table that a view reads, to let somebody else than its owner make a stream on it
 ALTER TABLE "S"."P"."T" SET CHANGE_TRACKING = TRUE;
 ALTER VIEW "S"."P"."V" SET CHANGE_TRACKING = TRUE;
 ALTER TABLE "S"."P"."EV" SET CHANGE_TRACKING = TRUE;

@@ -33,6 +33,6 @@ GRANT SELECT ON TABLE "CRM"."SALES"."LEADS" TO ROLE "SNOWMELT";
 -- to read and move a stream that is there already
 GRANT SELECT ON STREAM "CRM"."STREAMS"."LEADS_S" TO ROLE "SNOWMELT";
 
--- As the owner of each, to let somebody else than its owner make a stream on it
+-- As the owner of each, and of each table that a view reads, to let somebody else than its owner make a stream on it
 ALTER TABLE "SHOP"."PUBLIC"."ORDER" SET CHANGE_TRACKING = TRUE;
 ALTER TABLE "SHOP"."PUBLIC"."Größe ""x""" SET CHANGE_TRACKING = TRUE;

@@ -30,6 +30,6 @@ GRANT SELECT ON TABLE "CRM"."X"."LEADS_1" TO ROLE "R";
 GRANT SELECT ON FUTURE TABLES IN SCHEMA "SHOP"."PUBLIC" TO ROLE "R";
 GRANT SELECT ON FUTURE TABLES IN DATABASE "CRM" TO ROLE "R";
 
--- As the owner of each, to let somebody else than its owner make a stream on it
+-- As the owner of each, and of each table that a view reads, to let somebody else than its owner make a stream on it
 ALTER TABLE "SHOP"."PUBLIC"."ORDERS_EU" SET CHANGE_TRACKING = TRUE;
 ALTER TABLE "CRM"."X"."LEADS_1" SET CHANGE_TRACKING = TRUE;
