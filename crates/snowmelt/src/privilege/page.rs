@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::LIST;
 
 const INTRODUCTION: &str = "\
-<!-- Made from the list of privileges in crates/snowmelt/src/privilege.rs; change it there. -->
+<!-- Made from the list of privileges in crates/snowmelt/src/privilege/list.rs; change it there. -->
 
 # Privileges
 
@@ -42,7 +42,8 @@ const NOTES: &str = "
 - `FUTURE TABLES` are ordinary tables. Dynamic, external, event and Iceberg tables to come have grants of their own
   (`FUTURE DYNAMIC TABLES` and so on). `check` warns where it finds no future grant for a pattern.
 - Masking and row access policies apply to what the role reads.
-- Inherited privileges count: `check` tries statements and does not read grants.
+- Inherited privileges count: `check` tries statements and does not read grants, but for those on tables to come, which
+  cannot be tried.
 ";
 
 /// The text of `docs/privileges.md`.
