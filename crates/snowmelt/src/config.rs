@@ -20,6 +20,7 @@ mod filter;
 mod format;
 mod kafka;
 mod name;
+mod name_pattern;
 mod nearest;
 mod pace;
 mod pattern;
@@ -33,6 +34,7 @@ mod secret;
 mod setting;
 mod settings;
 mod snowflake;
+mod table_pattern;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -56,7 +58,8 @@ pub use filter::Filter;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
-pub use pace::{Delivery, Poll, Retry, Staleness};
+pub use name_pattern::{Glob, NamePattern};
+pub use pace::{Delivery, Discovery, Poll, Retry, Staleness};
 pub use pattern::Pattern;
 pub use private_key::{KeyError, PrivateKey};
 pub use problem::{Problem, Problems, Refusal};
@@ -66,13 +69,14 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
+pub use table_pattern::{FoundRefusal, TablePattern};
 pub use tables::{Mode, OnPoison, OnStale, Snapshot, Table};
 pub use token::{Token, TokenCommand};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
 use reading::Reading;
-use tables::Naming;
+use tables::{Naming, Tables};
 
 /// Everything a publisher is told. Field names are the keys of the file.
 #[derive(Debug, Clone)]
@@ -100,8 +104,12 @@ pub struct Config {
     pub staleness: Staleness,
     /// `[retry]`.
     pub retry: Retry,
-    /// `[[tables]]`, at least one.
+    /// `[discovery]`.
+    pub discovery: Discovery,
+    /// `[[tables]]` with a `name`.
     pub tables: Vec<Table>,
+    /// `[[tables]]` with a `match`; of both together there is at least one.
+    pub table_patterns: Vec<TablePattern>,
 }
 
 impl Config {
@@ -110,6 +118,17 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, Problems> {
         let origin = path.display().to_string();
         Self::parse(Text::of_file(path)?.as_str(), &origin, &|name| std::env::var(name).ok())
+    }
+
+    /// The same, but as logged in through `connection` of `connections.toml`: what the file says of its own login does
+    /// not count.
+    pub fn load_through(path: &Path, connection: &str) -> Result<Self, Problems> {
+        let origin = path.display().to_string();
+        let env = |name: &str| std::env::var(name).ok();
+        let mut reading = Reading::of(Text::of_file(path)?.as_str(), &origin, &env)?;
+        reading.log_in_through(connection);
+        let config = Self::build(&reading, &env);
+        reading.finish(config)
     }
 
     /// Reads `text` as the file `origin`: problems name that path, and relative
@@ -143,7 +162,9 @@ impl Config {
             checkpoint: checkpoint.as_ref(),
             salted: reading.section("snowflake").given("hash_salt"),
         };
-        let tables = Table::build_all(&reading.each("tables"), &naming);
+        let discovery = Discovery::build(&reading.section("discovery"));
+        let tables = Tables::build(&reading.each("tables"), &naming);
+        let Tables { named: tables, patterns: table_patterns } = tables?;
         Some(Self {
             name: name?,
             snowflake: snowflake?,
@@ -156,7 +177,9 @@ impl Config {
             poll: poll?,
             staleness: staleness?,
             retry: retry?,
-            tables: tables?,
+            discovery: discovery?,
+            tables,
+            table_patterns,
         })
     }
 }

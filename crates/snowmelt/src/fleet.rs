@@ -1,4 +1,5 @@
-//! All captures of a publisher: started together, and each going its own way.
+//! All captures of a publisher: started together, joined by those of tables that are found later, and each going its
+//! own way.
 //!
 //! Promises: what stops one table stops no other. A table that waits for a person is tried again from time to time, as
 //! long as another still works; when none does, the publisher ends and its exit code says why. Leaves what a capture
@@ -7,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::backoff::Backoff;
 use crate::budget::Budget;
 use crate::config::Config;
+use crate::discovery::Discovery;
 use crate::error::{Error, ExitCode};
 use crate::pipeline::Capture;
 use crate::sink::{Cluster, Commands, commands};
@@ -79,9 +81,21 @@ pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -
     // Every capture counts before the first begins, so that none finds itself the last too early.
     let captures: Vec<Capture> =
         config.tables.iter().map(|table| Capture::new(table.clone(), shared.clone())).collect();
+    let (to, mut found) = mpsc::unbounded_channel();
+    let discovery = (!config.table_patterns.is_empty()).then(|| Discovery::new(shared.clone(), to));
     let mut running: JoinSet<ExitCode> = captures.into_iter().map(Capture::run).collect();
+    let _discovery = discovery.map(|discovery| AbortOnDropHandle::new(tokio::spawn(discovery.run())));
     let _follower = AbortOnDropHandle::new(tokio::spawn(async move { follow(follower, &config).await }));
-    while let Some(ended) = running.join_next().await {
+    loop {
+        let ended = tokio::select! {
+            Some(capture) = found.recv() => {
+                running.spawn(Capture::run(capture));
+                continue;
+            }
+            Some(ended) = running.join_next() => ended,
+            // The discovery has ended, and so has every capture.
+            else => break,
+        };
         match ended {
             // Whoever claimed one capture of this pipeline is another publisher of it: all give way.
             Ok(ExitCode::Fenced) => stop.cancel(),

@@ -66,7 +66,7 @@ enum Ended {
 impl Capture {
     pub(crate) fn new(table: Table, shared: Shared) -> Self {
         let name = table.name.to_string();
-        shared.status.add(&name, &table.topic);
+        shared.status.add(&name, &table.topic, table.pattern.as_deref());
         let id = format!("{}/{name}", shared.config.name);
         let patience = Patience::new(&shared);
         Self { id, name, table, shared, patience, claim: 0, answered: None }
@@ -207,7 +207,7 @@ impl Capture {
         if self.claim > 0 {
             Sink::require_newest(cluster, config, &self.id, self.claim).await?;
         }
-        let (sink, found) = Sink::resume(cluster, config, &self.id, &self.table.topic).await?;
+        let (sink, found) = Sink::resume(cluster, config, &self.id, &self.table).await?;
         let known = found.unwrap_or_else(|| Checkpoint::start(&self.id, nonce()));
         Ok((sink, known.claimed()))
     }

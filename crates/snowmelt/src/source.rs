@@ -10,6 +10,7 @@
 //! never used twice, drops only touch what a committed checkpoint covers.
 
 pub mod error;
+pub mod listing;
 pub mod object;
 pub mod selection;
 pub mod session;

@@ -53,6 +53,9 @@ pub struct CaptureStatus {
     pub state: State,
     /// Topic of its events.
     pub topic: String,
+    /// The `match` of the configuration that found the table; `None` when it is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
     /// Events committed to Kafka, tombstones not counted.
     pub events: u64,
     /// Events that could not be published and went to the dead-letter topic instead.
@@ -107,10 +110,11 @@ impl Status {
         self.lock().clone()
     }
 
-    pub(crate) fn add(&self, table: &str, topic: &str) {
+    pub(crate) fn add(&self, table: &str, topic: &str, pattern: Option<&str>) {
         let status = CaptureStatus {
             state: State::Resuming,
             topic: topic.to_owned(),
+            pattern: pattern.map(str::to_owned),
             events: 0,
             dead_letters: 0,
             rows: 0,
@@ -129,6 +133,16 @@ impl Status {
             exit: None,
         };
         self.lock().insert(table.to_owned(), status);
+    }
+
+    /// Shows a table that is found and cannot be captured, or a pattern whose tables cannot be listed.
+    pub(crate) fn refuse(&self, name: &str, pattern: Option<&str>, reason: &str, exit: ExitCode) {
+        self.add(name, "", pattern);
+        self.ended(name, State::Halted { reason: reason.to_owned() }, exit);
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.lock().remove(name);
     }
 
     fn change(&self, table: &str, change: impl FnOnce(&mut CaptureStatus)) {

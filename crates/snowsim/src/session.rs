@@ -152,6 +152,8 @@ impl Session {
             let warehouse = login.warehouse.map(|name| unquoted(&name));
             current.warehouse = warehouse
                 .or_else(|| known.and_then(|user| user.warehouse.clone()))
+                // Nor over one the role may not use: the session then has none (000606 at its first query).
+                .filter(|name| catalog.check_container(&role, "WAREHOUSE", name, "USAGE").is_ok())
                 .filter(|name| catalog.warehouses.contains_key(name));
             current.role = Some(role);
         }

@@ -374,6 +374,8 @@ pub(crate) struct Show {
     pub(crate) like: Option<String>,
     pub(crate) starts_with: Option<String>,
     pub(crate) limit: Option<usize>,
+    /// FROM of LIMIT: only names behind this one.
+    pub(crate) after: Option<String>,
     pub(crate) scope: Scope,
 }
 

@@ -1,4 +1,4 @@
-//! `[delivery]`, `[poll]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
+//! `[delivery]`, `[poll]`, `[discovery]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
 //!
 //! Promises: a slice fits four times into the memory budget and ends well
 //! before its transaction would. Leaves keeping to the budget to the pipeline.
@@ -29,6 +29,13 @@ pub struct Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Poll {
     /// Time between two probes of an idle stream; default 1 s.
+    pub interval: Duration,
+}
+
+/// `[discovery]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discovery {
+    /// Time between two looks for tables that a `match` finds; default 1 min.
     pub interval: Duration,
 }
 
@@ -98,6 +105,12 @@ impl Delivery {
 }
 
 impl Poll {
+    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+        Some(Self { interval: section.get("interval")? })
+    }
+}
+
+impl Discovery {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
         Some(Self { interval: section.get("interval")? })
     }

@@ -79,6 +79,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         "How often an idle stream is asked. Probes are metadata only and use no warehouse.",
     ),
     section(
+        "discovery",
+        Presence::Always,
+        "How often tables are looked for that a `match` of `[[tables]]` finds ([discovery.md](discovery.md)). Looking is metadata only and uses no warehouse.",
+    ),
+    section(
         "staleness",
         Presence::Always,
         "A stream that is not read in time goes stale: its changes are lost. What to do then is each table's `on_stale`.",
@@ -88,7 +93,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         Presence::Always,
         "How long to wait before trying again after a failure: from `initial`, doubled and jittered, to `max`.",
     ),
-    section("tables[]", Presence::Repeated, "A table to capture. There is at least one."),
+    section(
+        "tables[]",
+        Presence::Repeated,
+        "A table to capture, by its `name`, or all tables of a form, by `match`. There is at least one.",
+    ),
     section(
         "tables[].columns",
         Presence::Always,
@@ -267,6 +276,9 @@ pub const SETTINGS: &[Setting] = &[
     setting("poll.interval", millis(50, 3_600_000), Value(r#""1s""#), r#""5s""#,
         "Time between two probes of an idle stream."),
 
+    setting("discovery.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
+        "Time between two looks."),
+
     setting("staleness.warn_before", millis(0, 90 * 24 * 3_600_000), Value(r#""72h""#), r#""24h""#,
         "How long before it may go stale a stream is warned of, in the log and in the status."),
     setting("staleness.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
@@ -279,12 +291,16 @@ pub const SETTINGS: &[Setting] = &[
     setting("retry.halted", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""10m""#,
         "Time between two tries of a table that waits for a person, while other tables go on."),
 
-    setting("tables[].name", Kind::Text(&rule::OBJECT), Required, r#""SHOP.PUBLIC.ORDERS""#,
+    setting("tables[].name", Kind::Text(&rule::OBJECT), Otherwise("none; needed unless there is a `match`"), r#""SHOP.PUBLIC.ORDERS""#,
         "The table, view, dynamic, external, event or Iceberg table, or the stage whose directory table is meant. Unquoted identifiers are upper-case, quoted ones are kept. Each table once."),
+    setting("tables[].match", Kind::Text(&rule::NAME_PATTERN), Otherwise("none"), r#""SHOP.PUBLIC.ORDERS_*""#,
+        "In place of `name`: all tables of this form, also those that are made later ([discovery.md](discovery.md)). `*` stands for any characters. Letters outside quotes are upper-case; quotes keep what is in them, and may stand beside a `*`: `'SHOP.PUBLIC.\"Orders_\"*'`. The other settings hold for each of them. A table that has a section of its own is left to that."),
+    setting("tables[].exclude", Kind::List(&rule::NAME_PATTERN_TAIL), Otherwise("none"), r#"["*_TMP", "SHOP.PUBLIC.ORDERS_OLD"]"#,
+        "Tables that `match` does not find after all. Leading parts may be left out."),
     setting("tables[].key", Kind::List(&rule::COLUMN), Otherwise("the declared primary key, or else the row id; of a directory table, `RELATIVE_PATH`"), r#"["ORDER_ID"]"#,
         "Columns that make the record's key. They must be unique in the table. Views and dynamic tables declare none; external tables need one here."),
-    setting("tables[].topic", Kind::Text(&rule::TOPIC), Otherwise("`topics.name`, filled in"), r#""orders""#,
-        "The topic, as it stands. Tables that both name a topic share it; see to it that their keys differ."),
+    setting("tables[].topic", Kind::Text(&rule::TABLE_TOPIC), Otherwise("`topics.name`, filled in"), r#""orders""#,
+        "The topic; placeholders as in `topics.name`. Tables that both name a topic share it; see to it that their keys differ."),
     setting("tables[].snapshot", Kind::Choice(Snapshot::WORDS), Value(r#""initial""#), r#""never""#,
         "Where the table's events begin. External and directory tables need `never`: their streams cannot show what is there already."),
     setting("tables[].mode", Kind::Choice(Mode::WORDS), Value(r#""standard""#), r#""append_only""#,

@@ -330,9 +330,9 @@ impl SourceError {
         matches!(self, Self::StreamMissing { .. } | Self::StreamStale { .. } | Self::StreamMoved { .. })
     }
 
-    /// Whether Snowflake said that an object is missing or hidden (002003).
+    /// Whether Snowflake said that an object is missing or hidden: 002003, or 002043 of USE and the IN of a SHOW.
     #[must_use]
     pub fn is_object_missing(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "002003")
+        matches!(self, Self::Refused { code, .. } if code == "002003" || code == "002043")
     }
 }

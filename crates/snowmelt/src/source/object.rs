@@ -56,6 +56,8 @@ pub enum Kind {
     Stage {
         /// Whether the directory table is enabled.
         directory: bool,
+        /// Whether its files are outside of Snowflake.
+        external: bool,
     },
 }
 
@@ -90,7 +92,17 @@ impl Kind {
         }
     }
 
-    /// What a privilege on it is granted on.
+    /// The words that GRANT has for it (docs.snowflake.com/en/sql-reference/sql/grant-privilege).
+    #[must_use]
+    pub fn granted_on(&self) -> &'static str {
+        match self {
+            Self::MaterializedView => "MATERIALIZED VIEW",
+            Self::IcebergTable { .. } => "ICEBERG TABLE",
+            other => other.sql(),
+        }
+    }
+
+    /// The words that CREATE STREAM has for it.
     #[must_use]
     pub fn sql(&self) -> &'static str {
         match self {
@@ -165,8 +177,11 @@ impl Object {
         if let Some(found) = show(session, "EXTERNAL TABLES", name, external).await? {
             return Ok(Some(found));
         }
-        show(session, "STAGES", name, |row| Self::of(row, Kind::Stage { directory: yes(row, "directory_enabled") }))
-            .await
+        let stage = |row: &TableRow<'_>| {
+            let external = row.text("type").is_some_and(|kind| kind.to_ascii_uppercase().starts_with("EXTERNAL"));
+            Self::of(row, Kind::Stage { directory: yes(row, "directory_enabled"), external })
+        };
+        show(session, "STAGES", name, stage).await
     }
 
     fn of(row: &TableRow<'_>, kind: Kind) -> Self {

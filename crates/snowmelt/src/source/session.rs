@@ -139,6 +139,17 @@ impl Session {
         &self.info
     }
 
+    /// The session's role, as Snowflake stores its name.
+    #[must_use]
+    pub fn role(&self) -> String {
+        match self.info.role_name.as_deref() {
+            // Should it come quoted, as the names of databases do that need it.
+            Some(name) if name.starts_with('"') => crate::config::identifier(name).unwrap_or_else(|_| name.to_owned()),
+            Some(name) => name.to_owned(),
+            None => "PUBLIC".to_owned(),
+        }
+    }
+
     /// Who is logged in and how, in words: "SNOWMELT by key pair SHA256:…".
     #[must_use]
     pub fn who(&self) -> &str {

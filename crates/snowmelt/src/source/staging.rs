@@ -170,6 +170,15 @@ impl Names {
     }
 }
 
+/// Whether a table of this name is what a publisher, or its check, makes; in whatever schema it is.
+#[must_use]
+pub fn is_made(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("SNOWMELT_") else { return false };
+    let rest = rest.strip_prefix("CHECK_").unwrap_or(rest);
+    let Some((nonce, _)) = rest.split_once('_') else { return false };
+    nonce.len() == 8 && nonce.chars().all(|c| matches!(c, '0'..='9' | 'A'..='F'))
+}
+
 /// `SHOW <kind> LIKE '<name>' IN SCHEMA …` for exactly one object.
 #[must_use]
 pub fn show_one(kind: &str, object: &ObjectName) -> String {
@@ -295,6 +304,20 @@ mod tests {
         assert_eq!(names.parse(&names.claim(9).name), Some(Made::Claim(9)));
         for stranger in ["SNOWMELT_0A1B2C3D_ODD_NAME__2_x", "SNOWMELT_0A1B2C3D_ODD_NAME__STREAM_1", "CUSTOMERS"] {
             assert_eq!(names.parse(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn what_publishers_make_is_known_by_its_name() {
+        let names = names();
+        for own in [names.staging(2, 17), names.claim(9), names.stream(1)] {
+            assert!(is_made(&own.name), "{own}");
+        }
+        assert!(is_made("SNOWMELT_CHECK_0A1B2C3D_STAGING"));
+        for other in
+            ["SNOWMELT_ORDERS", "SNOWMELT_0A1B2C3_X", "SNOWMELT_0a1b2c3d_X", "X_SNOWMELT_0A1B2C3D_X", "SNOWMELT_"]
+        {
+            assert!(!is_made(other), "{other}");
         }
     }
 

@@ -13,6 +13,7 @@ use crate::tables::{self, STATE};
 use crate::world::{CHECKPOINTS, PASSWORD, Settings, World};
 
 /// The exit code, and the findings by subject.
+#[derive(Debug)]
 pub(crate) struct Checked {
     code: Option<i32>,
     findings: BTreeMap<String, Vec<(String, String)>>,
@@ -76,7 +77,9 @@ async fn a_world_in_order_has_no_problem_and_is_left_as_it_was() {
     checked.says("ok", "key of SHOP.PUBLIC.CUSTOMERS", &["ID", "primary key"]);
     checked.says("ok", "key of SHOP.PUBLIC.LINES", &["ORDER_ID, LINE", "configured"]);
     checked.says("warning", "key of SHOP.PUBLIC.VISITS", &["row id", "set `key`"]);
-    checked.says("ok", &format!("topic {CHECKPOINTS}"), &["not there yet"]);
+    for topic in [CHECKPOINTS, "snowmelt-notifications", "snowmelt-commands"] {
+        checked.says("ok", &format!("topic {topic}"), &["not there yet"]);
+    }
     assert_eq!(state(&world).await, 0, "the check left something behind");
     assert!(world.kafka.cluster.topic_id(CHECKPOINTS).is_none(), "the check made a topic");
     let checked = check(&world, &world.settings(), &["--metadata-only"]).await;
@@ -92,6 +95,12 @@ async fn a_running_pipeline_is_checked_without_disturbing_it() {
     world.drained(Duration::from_secs(40)).await;
     let checked = check(&world, &world.settings(), &[]).await;
     assert_eq!(checked.all_of("problem"), Vec::<&String>::new(), "{:#?}", checked.findings);
+    checked.says("ok", "topic snowmelt-notifications", &["there, 1 partitions"]);
+    checked.says("ok", "topic snowmelt-commands", &["there, 1 partitions"]);
+    checked.says("ok", "topic snowmelt-commands, reading", &["can be read"]);
+    for setting in ["notifications, cleanup.policy", "notifications, retention.ms", "commands, cleanup.policy"] {
+        checked.says("warning", &format!("topic snowmelt-{setting}"), &["look it up"]);
+    }
     world.account().run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES (2, 'Bob')").await;
     world.drained(Duration::from_secs(40)).await;
     publisher.stop().await;
@@ -123,9 +132,14 @@ async fn everything_wrong_is_said_at_once() {
     checked.says("problem", "warehouse", &["set snowflake.warehouse", "NONE_SUCH"]);
     let text = format!("{:?}", checked.findings);
     assert!(!text.contains("snowmelt check"), "the check sends to itself: {text}");
-    checked.says("problem", "state schema SNOWMELT.NOWHERE", &["create schema SNOWMELT.NOWHERE", "USAGE on database"]);
+    checked.says(
+        "problem",
+        "state schema SNOWMELT.NOWHERE",
+        &["create it, or GRANT USAGE ON SCHEMA \"SNOWMELT\".\"NOWHERE\" TO ROLE \"ACCOUNTADMIN\";"],
+    );
     checked.says("problem", "key of SHOP.PUBLIC.CUSTOMERS", &["NUMBER", "ID"]);
-    checked.says("problem", "table SHOP.PUBLIC.LINES", &["create it, or GRANT", "SELECT ON TABLE SHOP.PUBLIC.LINES"]);
+    let grant = "create it, or GRANT SELECT ON TABLE \"SHOP\".\"PUBLIC\".\"LINES\" TO ROLE \"ACCOUNTADMIN\";";
+    checked.says("problem", "table SHOP.PUBLIC.LINES", &[grant]);
     checked.says("problem", "stream SHOP.PUBLIC.ELSEWHERE", &["SHOP.PUBLIC.CUSTOMERS", "name a stream on"]);
     // The embedded cluster keeps the settings to itself; the judgement has its own test beside it.
     for setting in [format!("{CHECKPOINTS}, cleanup.policy"), format!("{}, max.message.bytes", first.topic())] {

@@ -31,9 +31,13 @@ mod dead_letters;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod graceful;
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]

@@ -11,7 +11,7 @@ impl std::fmt::Display for OfStatement<'_> {
         f.write_str(match self.0 {
             "000606" => "; set snowflake.warehouse and grant the role USAGE on it",
             "003001" => "; `snowmelt check` names the missing grant",
-            "002003" => "; create the object or grant the role access to it, `snowmelt check` tells which",
+            "002003" | "002043" => "; create the object or grant the role access to it, `snowmelt check` tells which",
             "000604" => "; it was cancelled or ran into STATEMENT_TIMEOUT_IN_SECONDS",
             _ => return Ok(()),
         })

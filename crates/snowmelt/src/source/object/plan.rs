@@ -103,7 +103,7 @@ impl Object {
             Kind::ExternalTable if table.key.is_none() => {
                 return refuse("its rows have no row id", "set `key` to columns that tell its rows apart");
             }
-            Kind::Stage { directory: false } => {
+            Kind::Stage { directory: false, .. } => {
                 let remedy = format!("ALTER STAGE {} SET DIRECTORY = (ENABLE = TRUE)", table.name);
                 return refuse("the stage has no directory table", &remedy);
             }
@@ -222,8 +222,10 @@ mod tests {
     fn table(mode: Mode, snapshot: Snapshot, key: Option<&str>) -> Table {
         Table {
             name: "D.S.T".parse().unwrap(),
+            pattern: None,
             key: key.map(|key| vec![key.to_owned()]),
             topic: "t".to_owned(),
+            names_topic: false,
             snapshot,
             on_stale: OnStale::Halt,
             on_poison: OnPoison::Fail,
@@ -244,7 +246,7 @@ mod tests {
         };
         let plain = || Kind::Table("table".to_owned());
         let foreign = Kind::IcebergTable { managed: false };
-        let stage = Kind::Stage { directory: true };
+        let stage = Kind::Stage { directory: true, external: false };
         let (standard, append, first, never) = (Mode::Standard, Mode::AppendOnly, Snapshot::Initial, Snapshot::Never);
         for (kind, table, expected) in [
             (plain(), table(standard, first, None), "TABLE DEFAULT initial"),
@@ -262,7 +264,11 @@ mod tests {
             (foreign, table(append, first, None), "remove `mode`"),
             (Kind::ExternalTable, table(standard, first, Some("ID")), "set snapshot = \"never\""),
             (Kind::ExternalTable, table(standard, never, None), "set `key`"),
-            (Kind::Stage { directory: false }, table(standard, never, None), "SET DIRECTORY = (ENABLE = TRUE)"),
+            (
+                Kind::Stage { directory: false, external: false },
+                table(standard, never, None),
+                "SET DIRECTORY = (ENABLE = TRUE)",
+            ),
             (stage.clone(), table(append, never, None), "set mode = \"standard\""),
             (stage.clone(), table(standard, first, None), "set snapshot = \"never\""),
             (stage, table(standard, never, Some("SIZE")), "remove `key`"),

@@ -63,9 +63,10 @@ impl Session {
             _ => self.current.database.clone(),
         };
         if let Some(database) = &within
-            && !catalog.databases.contains_key(database)
+            && (!catalog.databases.contains_key(database)
+                || catalog.check_container(self.role(), "DATABASE", database, "USAGE").is_err())
         {
-            return Err(SqlError::missing("Database", database));
+            return Err(SqlError::unusable());
         }
         let mut all = Vec::new();
         for ((database, name), schema) in &catalog.schemas {
