@@ -26,7 +26,7 @@ SEED = int(os.environ.get("SNOWMELT_SEED", random.SystemRandom().randrange(1 << 
 TABLES = int(os.environ.get("SNOWMELT_FUZZ_TABLES", 8))
 ROUNDS = int(os.environ.get("SNOWMELT_FUZZ_ROUNDS", 12))
 PATIENCE = 60
-WIDE = 200
+WIDE = 100
 SHOWN = 10
 
 CONFIG = """
@@ -78,7 +78,7 @@ class Model:
         rows = [self.fresh() for _ in range(count)]
         for row in rows:
             self.rows[int(row[self.table.address][1])] = row
-        return [self.table.insert(rows)]
+        return [self.table.insert(rows[at:at + 6]) for at in range(0, count, 6)]
 
     def some(self, most):
         return self.dice.sample(sorted(self.rows), min(len(self.rows), self.dice.randint(1, most)))

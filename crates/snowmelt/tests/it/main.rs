@@ -10,6 +10,8 @@ mod brokers;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod evolution;
+#[cfg(test)]
 mod image;
 #[cfg(test)]
 mod publisher;
