@@ -5,7 +5,7 @@
 //!                                                     at the end: run until idle ─▶ everything there, once, in order
 //! ```
 //!
-//! `SNOWMELT_KILLS` sets the number of kills over all campaigns (100), `SNOWMELT_SEED` repeats a schedule.
+//! `SNOWMELT_KILLS` sets the number of kills over all campaigns (125), `SNOWMELT_SEED` repeats a schedule.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ async fn columns_that_change_and_faults() {
 }
 
 fn kills() -> u64 {
-    std::env::var("SNOWMELT_KILLS").map_or(100, |text| text.parse().expect("SNOWMELT_KILLS is a number"))
+    std::env::var("SNOWMELT_KILLS").map_or(125, |text| text.parse().expect("SNOWMELT_KILLS is a number"))
 }
 
 impl Campaign {

@@ -29,6 +29,8 @@ mod bad_input;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod complaints;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod demo;

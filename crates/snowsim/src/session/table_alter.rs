@@ -50,16 +50,20 @@ impl Session {
                 return Err(SqlError::compilation(format!("Column '{name}' has NULLs and cannot become NOT NULL")));
             }
         }
-        if let AlterTable::AlterColumn { name, change: ColumnChange::Type(SnowType::Fixed { precision, scale }) } = &action {
+        if let AlterTable::AlterColumn { name, change: ColumnChange::Type(SnowType::Fixed { precision, scale }) } =
+            &action
+        {
             let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
             let table = path.iter().map(quoted).collect::<Vec<_>>().join(".");
-            let limit = format!("1{}", "0".repeat(usize::try_from(i16::from(*precision) - i16::from(*scale)).unwrap_or(0)));
+            let limit =
+                format!("1{}", "0".repeat(usize::try_from(i16::from(*precision) - i16::from(*scale)).unwrap_or(0)));
             // One digit more than a NUMBER has is more than any value has.
             let over = match limit.len() {
                 39.. => "(SELECT 0)".to_owned(),
                 _ => format!("(SELECT COUNT(*) FROM {table} WHERE ABS({}) >= {limit})", quoted(name)),
             };
-            let over = self.constant(Cursor::new(&over)?.expr()?, statement).await?;
+            let over = Cursor::new(&over)?.expr()?;
+            let over = self.constant(over, statement).await?;
             if over != "0" {
                 return Err(SqlError::compilation(format!(
                     "cannot change column {name}: {over} of its values have more digits than {}",
