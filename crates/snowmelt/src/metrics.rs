@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_table_of_any_name_has_each_figure_on_a_line_of_its_own() {
         let status = Status::default();
-        status.add("DB.S.\"odd \"\"name\"\"\n\\\"", "topic");
+        status.add("DB.S.\"odd \"\"name\"\"\n\\\"", "topic", None);
         let text = text(&status);
         let labels = r#"table="DB.S.\"odd \"\"name\"\"\n\\\"""#;
         assert!(text.contains(&format!("snowmelt_events_total{{{labels},topic=\"topic\"}} 0\n")), "{text}");

@@ -18,6 +18,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -288,10 +289,14 @@ fn query_engine(spill: &Path) -> Result<SessionState, SqlError> {
     config.options_mut().execution.sort_spill_reservation_bytes = MERGE;
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().sql_parser.enable_ident_normalization = false;
+    // Before the engine's own rules: they sort the input of its window operator, which then tells every order that each
+    // window's column could have, and an expression over six such columns is looked at in all their combinations.
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(PartitionedWindows));
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(PartitionedWindows))
+        .with_physical_optimizer_rules(rules)
         .build())
 }

@@ -65,7 +65,7 @@ impl SqlError {
     /// 002003: a function nobody defined.
     #[must_use]
     pub fn unknown_function(name: impl std::fmt::Display) -> Self {
-        Self::new("002003", "42601", format!("SQL compilation error:\nUnknown function {name}"))
+        Self::new("002140", "42601", format!("SQL compilation error:\nUnknown function {name}"))
     }
 
     /// 003001: a visible object on which the role lacks a privilege.

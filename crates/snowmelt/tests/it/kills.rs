@@ -5,7 +5,7 @@
 //!                                                     at the end: run until idle ─▶ everything there, once, in order
 //! ```
 //!
-//! `SNOWMELT_KILLS` sets the number of kills over all campaigns (100), `SNOWMELT_SEED` repeats a schedule.
+//! `SNOWMELT_KILLS` sets the number of kills over all campaigns (125), `SNOWMELT_SEED` repeats a schedule.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use crate::workload::Workload;
 use crate::world::{Settings, World, seed};
 
 /// Campaigns that share the kills.
-const CAMPAIGNS: u64 = 4;
+const CAMPAIGNS: u64 = 5;
 /// A fail point that was not reached by then is given up, and the process killed where it is.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Everything must be in Kafka this long after the last fault.
@@ -38,6 +38,8 @@ struct Campaign {
     faults: bool,
     /// Rows that are too large for Kafka, and become dead letters.
     poison: bool,
+    /// Columns are added, renamed and dropped meanwhile.
+    reshaping: bool,
     /// Distinguishes campaigns of one seed.
     salt: u64,
 }
@@ -54,26 +56,31 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named_places_and_faults() {
-    Campaign { transactions: 2, places: true, faults: true, poison: true, salt: 1 }.run().await;
+    Campaign { transactions: 2, places: true, faults: true, poison: true, reshaping: false, salt: 1 }.run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named_places_on_kafka_before_4() {
-    Campaign { transactions: 1, places: true, faults: true, poison: false, salt: 2 }.run().await;
+    Campaign { transactions: 1, places: true, faults: true, poison: false, reshaping: false, salt: 2 }.run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_moments_and_faults() {
-    Campaign { transactions: 2, places: false, faults: true, poison: false, salt: 3 }.run().await;
+    Campaign { transactions: 2, places: false, faults: true, poison: false, reshaping: false, salt: 3 }.run().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_alone() {
-    Campaign { transactions: 2, places: true, faults: false, poison: true, salt: 4 }.run().await;
+    Campaign { transactions: 2, places: true, faults: false, poison: true, reshaping: false, salt: 4 }.run().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_that_change_and_faults() {
+    Campaign { transactions: 2, places: true, faults: true, poison: false, reshaping: true, salt: 5 }.run().await;
 }
 
 fn kills() -> u64 {
-    std::env::var("SNOWMELT_KILLS").map_or(100, |text| text.parse().expect("SNOWMELT_KILLS is a number"))
+    std::env::var("SNOWMELT_KILLS").map_or(125, |text| text.parse().expect("SNOWMELT_KILLS is a number"))
 }
 
 impl Campaign {
@@ -85,6 +92,9 @@ impl Campaign {
         let mut workload = Workload::new(&world, dice.random());
         if self.poison {
             workload = workload.poisonous();
+        }
+        if self.reshaping {
+            workload = workload.reshaping();
         }
         workload.fill(150).await;
         let working = workload.start();
@@ -118,9 +128,10 @@ impl Campaign {
         world.drained(DRAIN).await;
         last.stop().await;
         let report = Verifier::read(&world).await.approve();
+        let reshaped = world.evolution.changes();
         let Tally { kills, at, fenced, starts, orders } = tally;
         eprintln!(
-            "{kills} kills {at:?}, {starts} starts, {fenced} fenced, {orders} snapshots ordered, {transactions} transactions, {report:?}, {:?}\n  struck: {:?}\n  never struck: {:?}",
+            "{kills} kills {at:?}, {starts} starts, {fenced} fenced, {orders} snapshots ordered, {transactions} transactions, {reshaped} changes of columns, {report:?}, {:?}\n  struck: {:?}\n  never struck: {:?}",
             started.elapsed(),
             deck.struck(),
             deck.idle(),
@@ -129,6 +140,9 @@ impl Campaign {
         assert!(report.events > 500, "so few events prove little");
         assert!(report.generations > 3, "no snapshot was taken again");
         assert!(!self.poison || report.dead_letters > 20, "so few dead letters prove little");
+        let shapes = if self.reshaping { wanted } else { 0 };
+        assert!(reshaped as u64 >= shapes, "so few changes of columns prove little");
+        assert!(report.reshaped >= shapes / 4, "so few changes of columns between batches prove little");
         assert!(self.poison || report.dead_letters == 0, "dead letters that nobody asked for");
         assert!(
             ['c', 'u', 'd', 'r'].iter().all(|op| report.by_op.contains_key(op)),

@@ -10,6 +10,8 @@ mod brokers;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod evolution;
+#[cfg(test)]
 mod image;
 #[cfg(test)]
 mod publisher;
@@ -26,6 +28,8 @@ mod world;
 mod bad_input;
 #[cfg(test)]
 mod check;
+#[cfg(test)]
+mod complaints;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use snowsim::{Options, Running, Simulator};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::brokers::{Brokers, PARTITIONS};
+use crate::evolution::Evolution;
 use crate::tables::{self, SCHEMA, STATE, Table};
 use crate::verifier::Verifier;
 
@@ -26,6 +28,8 @@ pub(crate) const CHECKPOINTS: &str = "proof-checkpoints";
 pub(crate) struct World {
     pub(crate) snowflake: Running,
     pub(crate) kafka: Brokers,
+    /// Changes of the tables' columns, where a test makes any.
+    pub(crate) evolution: Arc<Evolution>,
     directory: TempDir,
 }
 
@@ -58,6 +62,7 @@ impl World {
         let world = Self {
             snowflake,
             kafka: Brokers::start(version).await,
+            evolution: Arc::default(),
             directory: TempDir::with_prefix("snowmelt-proof-").expect("a temporary directory"),
         };
         std::fs::write(world.directory.path().join("password"), PASSWORD).expect("the password file");
