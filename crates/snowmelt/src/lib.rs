@@ -28,6 +28,7 @@ pub mod change;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod config;
 #[cfg(feature = "demo")]
@@ -45,3 +46,4 @@ pub mod sink;
 mod slicing;
 pub mod source;
 pub mod status;
+pub mod warehouse;

@@ -10,6 +10,7 @@ use crate::source::selection::Selection;
 use crate::source::session::Session;
 use crate::source::staging::{self, Note};
 use crate::source::value::{Column, DataType};
+use crate::warehouse::Facts;
 
 pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut Findings) {
     let settings = &config.snowflake;
@@ -61,8 +62,31 @@ async fn check_warehouse(session: &Arc<Session>, settings: &Snowflake, findings:
         );
         return false;
     };
-    findings.ok("warehouse", &name);
+    match Facts::find(session).await {
+        Ok(Some(facts)) => say(&facts, findings),
+        Ok(None) => findings.warning(
+            "warehouse",
+            format!("{name}: its size is not known, so there will be no estimate of credits"),
+            format!("GRANT MONITOR ON WAREHOUSE {name} TO the role"),
+        ),
+        Err(error) => {
+            findings.failure("warehouse", error);
+            return false;
+        }
+    }
     true
+}
+
+fn say(facts: &Facts, findings: &mut Findings) {
+    let price = facts
+        .credits_per_hour
+        .map_or_else(|| "price not known here".to_owned(), |credits| format!("{credits} credits an hour"));
+    let clusters = if facts.clusters > 1 { format!(", up to {} clusters", facts.clusters) } else { String::new() };
+    let found = format!("{}: {}, {price}{clusters}", facts.name, facts.size);
+    match facts.advice() {
+        Some((because, remedy)) => findings.warning("warehouse", format!("{found}; {because}"), remedy),
+        None => findings.ok("warehouse", found),
+    }
 }
 
 /// Tries what a publisher does in the state schema, under a name of its own; true when that works.

@@ -1,6 +1,6 @@
 //! One binary for all integration tests: the real program against the simulator and the embedded Kafka.
 //!
-//! `world`, `publisher`, `workload`, `chaos` and `verifier` are the harness; the other modules are the tests, each a
+//! `world`, `publisher`, `workload`, `chaos`, `day` and `verifier` are the harness; the other modules are the tests, each a
 //! story told with them.
 
 #[cfg(test)]
@@ -9,6 +9,8 @@ mod account;
 mod brokers;
 #[cfg(test)]
 mod chaos;
+#[cfg(test)]
+mod day;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
@@ -26,6 +28,8 @@ mod world;
 mod bad_input;
 #[cfg(test)]
 mod check;
+#[cfg(test)]
+mod cost;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
