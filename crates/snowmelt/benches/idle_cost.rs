@@ -41,15 +41,15 @@ fn main() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     println!(
-        "| | statements | on the warehouse | wakes | billed s | credits | estimated credits | age of a change, half / 99 % / most | real s |"
+        "| | statements | on the warehouse | wakes | billed s | credits | estimated credits | age of a change, half / 99 % / most | arrived | most waiting: for others, for the budget | real s |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for (name, poll) in POLLS {
         let began = Instant::now();
         let day = runtime.block_on(carry(&plan(poll)));
         let estimated = day.sum(|capture| capture.cost.estimated_credits_24h.unwrap_or_default());
         println!(
-            "| {name} | {} | {} | {} | {} | {:.2} | {estimated:.2} | {} / {} / {} | {:.0} |",
+            "| {name} | {} | {} | {} | {} | {:.2} | {estimated:.2} | {} / {} / {} | {} of {} | {}, {} | {:.0} |",
             day.statements,
             day.billed.statements,
             day.billed.resumes,
@@ -58,14 +58,17 @@ fn main() {
             minutes(day.age(0.5)),
             minutes(day.age(0.99)),
             minutes(day.age(1.0)),
+            day.ages.len(),
+            changes * hours,
+            day.waited[0],
+            day.waited[1],
             began.elapsed().as_secs_f64(),
         );
-        eprintln!("{} of {} changes arrived, most waiting {:?}", day.ages.len(), changes * hours, day.waited);
     }
     let began = Instant::now();
     let poller = runtime.block_on(poll_each_minute(&plan("")));
     println!(
-        "| a SELECT from each stream every minute | {0} | {0} | {1} | {2} | {3:.2} | – | – | {4:.0} |",
+        "| a SELECT from each stream every minute | {0} | {0} | {1} | {2} | {3:.2} | – | – | – | – | {4:.0} |",
         poller.statements,
         poller.resumes,
         poller.billed_seconds,

@@ -1,4 +1,5 @@
-//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only.
+//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only; costs are
+//! asked of [`crate::warehouse`] when they are read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

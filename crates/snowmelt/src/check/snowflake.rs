@@ -117,6 +117,9 @@ async fn check_state_schema(session: &Arc<Session>, config: &Config, wake: bool,
                     "create schema {schema}, and grant the role USAGE on database {} and on the schema",
                     schema.database
                 ),
+                SourceError::Refused { code, .. } if code == "000608" => {
+                    "ALTER WAREHOUSE … SET AUTO_RESUME = TRUE, or resume it".to_owned()
+                }
                 SourceError::Refused { code, .. } if code == "000606" || what == "staging" => {
                     "grant the role USAGE on the warehouse, and set snowflake.warehouse".to_owned()
                 }
