@@ -95,6 +95,8 @@ pub(crate) struct Tab {
 pub(crate) struct Charge {
     tab: Tab,
     began: Moment,
+    /// Whether the warehouse is resumed for it.
+    woken: bool,
     refused: bool,
 }
 
@@ -231,15 +233,15 @@ impl Tab {
 
     /// A statement that needs a warehouse begins.
     pub(crate) fn charge(&self) -> Charge {
-        let began = self.change(|state, now| {
+        let (began, woken) = self.change(|state, now| {
             state.gate.settle(now);
             let woken = state.gate.ledger.begin(&self.table, now);
             let cost = state.costs.entry(self.table.clone()).or_default();
             cost.warehouse_statements += 1;
             cost.wakes += u64::from(woken);
-            now
+            (now, woken)
         });
-        Charge { tab: self.clone(), began, refused: false }
+        Charge { tab: self.clone(), began, woken, refused: false }
     }
 
     /// Whether the stream, which has data, may be read now; else what it waits for.
@@ -264,14 +266,17 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let (tab, began, refused) = (&self.tab, self.began, self.refused);
+        let Self { tab, began, woken, refused } = self;
         tab.change(|state, now| {
-            if refused {
+            let cost = state.costs.entry(tab.table.clone()).or_default();
+            if *refused {
+                cost.warehouse_statements -= 1;
+                cost.wakes -= u64::from(*woken);
                 return state.gate.ledger.refused(&tab.table);
             }
-            let took = now.since(began);
+            let took = now.since(*began);
+            cost.warehouse_seconds += took.as_secs_f64();
             state.gate.ledger.end(&tab.table, took, now);
-            state.costs.entry(tab.table.clone()).or_default().warehouse_seconds += took.as_secs_f64();
         });
     }
 }
