@@ -78,9 +78,10 @@ async fn check_warehouse(session: &Arc<Session>, settings: &Snowflake, findings:
 }
 
 fn say(facts: &Facts, findings: &mut Findings) {
-    let price = facts
-        .credits_per_hour
-        .map_or_else(|| "price not known here".to_owned(), |credits| format!("{credits} credits an hour"));
+    let price = facts.credits_per_hour.map_or_else(
+        || "price not known here".to_owned(),
+        |credits| format!("{credits} credit{} an hour", if credits > 1.0 { "s" } else { "" }),
+    );
     let clusters = if facts.clusters > 1 { format!(", up to {} clusters", facts.clusters) } else { String::new() };
     let found = format!("{}: {}, {price}{clusters}", facts.name, facts.size);
     match facts.advice() {
