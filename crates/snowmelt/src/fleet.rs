@@ -15,12 +15,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::budget::Budget;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::error::{Error, ExitCode};
 use crate::pipeline::Capture;
 use crate::sink::{Cluster, Commands, commands};
 use crate::status::Status;
+use crate::warehouse::Warehouse;
 
 /// First wait before commands are looked for again.
 const FIRST_TRY: Duration = Duration::from_millis(50);
@@ -33,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) status: Status,
     pub(crate) stop: CancellationToken,
     pub(crate) commands: Commands,
+    pub(crate) clock: Clock,
+    pub(crate) warehouse: Warehouse,
     cluster: Arc<OnceCell<Cluster>>,
     /// How many captures work, or may begin to without a person.
     working: watch::Sender<usize>,
@@ -68,13 +72,22 @@ impl Shared {
 
 /// Carries all configured tables until `stop`, or until none can go on. Returns the process's exit code.
 pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -> ExitCode {
+    run_by(Clock::default(), config, status, stop).await
+}
+
+/// The same by a clock that the caller may move: probes, waits for the warehouse and its estimated cost go by it.
+pub async fn run_by(clock: Clock, config: Arc<Config>, status: Status, stop: CancellationToken) -> ExitCode {
     let (follower, commands) = commands::channel();
+    let warehouse = Warehouse::new(&clock, &config.poll);
+    status.charge_to(warehouse.clone());
     let shared = Shared {
         budget: Budget::new(config.delivery.memory),
         config: Arc::clone(&config),
         status: status.clone(),
         stop: stop.clone(),
         commands,
+        clock,
+        warehouse,
         cluster: Arc::new(OnceCell::new()),
         working: watch::Sender::new(0),
     };
@@ -108,6 +121,7 @@ pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -
         peak = shared.budget.peak(),
         "most bytes in flight at one time"
     );
+    shared.warehouse.sum_up();
     let codes = status.snapshot().into_values().filter_map(|capture| capture.exit);
     codes.max_by_key(|code| (*code == ExitCode::Fenced, *code != ExitCode::Ok)).unwrap_or(ExitCode::Bug)
 }

@@ -80,6 +80,33 @@ pub struct Batch {
     pub rows: RowStream,
 }
 
+/// What a look at a stream found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// The probe said that it has no data.
+    Nothing,
+    /// The probe said that it has data, which may turn out to be none.
+    Data,
+    /// The stream is new: its initial rows are read without a probe.
+    Initial,
+}
+
+/// Whoever decides when the warehouse is used. Asked after each look at the stream, right before the first statement that
+/// needs one; what is staged already is read without asking.
+pub trait Permit: Send {
+    /// Whether to read now what was found. A no is no error: the next look finds it again.
+    fn may_read(&mut self, found: Found) -> bool;
+}
+
+/// What became of a look at the stream.
+enum Staged {
+    Yes,
+    /// The stream has nothing.
+    Nothing,
+    /// It may not be read yet.
+    Held,
+}
+
 impl Source {
     /// Takes the capture over in Snowflake: makes the claim table of `checkpoint.claim`, which must be committed to
     /// Kafka already, drops those of older publishers, and drops the staging tables that Kafka has.
@@ -177,11 +204,15 @@ impl Source {
     }
 
     /// The next rows after `checkpoint`: what is left of its staging table, or a new read of the stream. `None` when
-    /// the stream has nothing; finding that out needs no warehouse.
+    /// the stream has nothing, or `permit` says no to what it has; finding that out needs no warehouse.
     ///
     /// # Errors
     /// Whatever Snowflake refuses; after an error the source must be opened again.
-    pub async fn next_batch(&mut self, checkpoint: &Checkpoint) -> Result<Option<Batch>, SourceError> {
+    pub async fn next_batch(
+        &mut self,
+        checkpoint: &Checkpoint,
+        permit: &mut dyn Permit,
+    ) -> Result<Option<Batch>, SourceError> {
         let number = next_number(checkpoint);
         let row = if checkpoint.batch_is_whole() { 0 } else { checkpoint.row };
         if !self.staged.contains(&number) {
@@ -194,8 +225,13 @@ impl Source {
             }
             // A dead publisher's staging statement may still have been running when the tables were listed. An empty
             // stream may mean that it has moved it since, so the tables are listed once more.
-            let staged = self.stage(checkpoint, number).await?
-                || std::mem::take(&mut self.fresh) && self.is_staged(checkpoint.generation, number).await?;
+            let staged = match self.stage(checkpoint, number, permit).await? {
+                Staged::Yes => true,
+                Staged::Held => return Ok(None),
+                Staged::Nothing => {
+                    std::mem::take(&mut self.fresh) && self.is_staged(checkpoint.generation, number).await?
+                }
+            };
             self.settled = true;
             if !staged {
                 return Ok(None);
@@ -240,14 +276,26 @@ impl Source {
         Ok(row.millis("stale_after"))
     }
 
-    /// Probes the stream and stages its changes as table `number`; false when there are none.
-    async fn stage(&self, checkpoint: &Checkpoint, number: u64) -> Result<bool, SourceError> {
-        let Some(stream) = &self.stream else { return Ok(false) };
+    /// Probes the stream and, if `permit` allows, stages its changes as table `number`.
+    async fn stage(
+        &self,
+        checkpoint: &Checkpoint,
+        number: u64,
+        permit: &mut dyn Permit,
+    ) -> Result<Staged, SourceError> {
+        let Some(stream) = &self.stream else { return Ok(Staged::Nothing) };
         // The first batch of a new stream is its initial rows, read even if there are none: what comes after them are
         // changes, and a probe could not tell the two apart.
         let initial = stream.initial && checkpoint.batch == 0;
-        if !initial && !self.has_data(checkpoint, stream).await? {
-            return Ok(false);
+        let found = match initial {
+            true => Found::Initial,
+            false if self.has_data(checkpoint, stream).await? => Found::Data,
+            false => Found::Nothing,
+        };
+        match (permit.may_read(found), found) {
+            (_, Found::Nothing) => return Ok(Staged::Nothing),
+            (false, _) => return Ok(Staged::Held),
+            (true, _) => {}
         }
         // Not only when it is found: tables may swap their names while it is read.
         self.look_at(stream, checkpoint).await?;
@@ -268,7 +316,7 @@ impl Source {
         let staged = self.session.once("the staging of changes", &sql).await;
         failpoint::hit("after-staging");
         match staged {
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(Staged::Yes),
             Err(error) if error.is_object_missing() => Err(self.diagnose(checkpoint, error).await),
             // Whatever Snowflake calls it: a statement that names the columns there were fails when there are others.
             Err(error @ SourceError::Refused { .. }) => match self.diagnose(checkpoint, error).await {
@@ -534,6 +582,11 @@ impl Source {
         let staged_at_ms = entry.millis("created_on").unwrap_or_default();
         let rows = self.session.query(&what, &staging::read_staging(&name, row)).await?.rows(&what, &self.pool)?;
         Ok(Batch { number, row, total: row + rows.total(), note, staged_at_ms, rows })
+    }
+
+    /// The session that everything here goes through.
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.session
     }
 
     /// Ends the session.

@@ -1,13 +1,15 @@
-//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only.
+//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only; costs are
+//! asked of [`crate::warehouse`] when they are read.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ExitCode};
+use crate::warehouse::{Cost, Warehouse};
 
 /// What a capture is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +28,16 @@ pub enum State {
     },
     /// Nothing to carry; the stream is probed at the poll interval.
     Idle,
+    /// The stream has changes, which are not read yet to spare the warehouse.
+    Waiting {
+        /// What for.
+        by: Waiting,
+        /// When they are read at the latest, unless the budget is used up again by then; milliseconds since 1970.
+        until_ms: i64,
+        /// When the stream was last known to have none: no change that waits is older. Milliseconds since 1970; `None`
+        /// when that is not known.
+        quiet_at_ms: Option<i64>,
+    },
     /// Starting again from the checkpoint after a failure that passes by itself.
     Retrying {
         /// The failure.
@@ -43,6 +55,16 @@ pub enum State {
     },
     /// Stopped as asked.
     Stopped,
+}
+
+/// What changes wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// Other tables' changes, to share a wake of the warehouse, until `poll.freshness` demands one.
+    Freshness,
+    /// Room in `poll.max_warehouse_seconds_per_hour`.
+    Budget,
 }
 
 /// One capture's figures since the process started.
@@ -84,6 +106,8 @@ pub struct CaptureStatus {
     pub snapshots: u64,
     /// Transaction protocol negotiated with the cluster.
     pub transaction_version: Option<String>,
+    /// What it has cost.
+    pub cost: Cost,
     /// When the last slice was committed.
     #[serde(skip)]
     pub last_commit: Option<Instant>,
@@ -96,6 +120,7 @@ pub struct CaptureStatus {
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     captures: Arc<Mutex<BTreeMap<String, CaptureStatus>>>,
+    warehouse: Arc<OnceLock<Warehouse>>,
 }
 
 impl Status {
@@ -107,7 +132,18 @@ impl Status {
     /// A copy of everything.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, CaptureStatus> {
-        self.lock().clone()
+        let mut captures = self.lock().clone();
+        if let Some(warehouse) = self.warehouse.get() {
+            for (table, capture) in &mut captures {
+                capture.cost = warehouse.cost(table);
+            }
+        }
+        captures
+    }
+
+    /// Says where costs are kept.
+    pub(crate) fn charge_to(&self, warehouse: Warehouse) {
+        let _ = self.warehouse.set(warehouse);
     }
 
     pub(crate) fn add(&self, table: &str, topic: &str, pattern: Option<&str>) {
@@ -129,6 +165,7 @@ impl Status {
             shape_change: None,
             snapshots: 0,
             transaction_version: None,
+            cost: Cost::default(),
             last_commit: None,
             exit: None,
         };

@@ -30,6 +30,7 @@ use crate::error::SqlError;
 use crate::session::Session;
 use crate::sql::window::PartitionedWindows;
 use crate::table::part::{Part, Store};
+use crate::warehouse::{Meters, WarehouseUse};
 
 pub(crate) mod lock;
 
@@ -61,6 +62,8 @@ pub struct Engine {
     pub(crate) locks: lock::Locks,
     /// The query engine, shared by all sessions.
     pub(crate) queries: SessionState,
+    /// What each warehouse is used for.
+    pub(crate) meters: Arc<Meters>,
     warehouse_count: AtomicU64,
     warehouse_log: Mutex<VecDeque<String>>,
     /// Why logins failed, by the id that the client was told; the latest of them.
@@ -140,6 +143,7 @@ impl Engine {
             objects,
             state: RwLock::new(State { catalog, journal }),
             store,
+            meters: Meters::new(Arc::clone(&clock)),
             clock,
             locks: lock::Locks::default(),
             queries: query_engine(&spill)?,
@@ -170,6 +174,13 @@ impl Engine {
     #[must_use]
     pub fn warehouse_log(&self) -> Vec<String> {
         self.warehouse_log.lock().iter().cloned().collect()
+    }
+
+    /// What each warehouse has been used for since the account was opened, by name.
+    #[must_use]
+    pub fn warehouse_use(&self) -> BTreeMap<String, WarehouseUse> {
+        let warehouses: Vec<Warehouse> = self.catalog().warehouses.values().cloned().collect();
+        warehouses.into_iter().map(|warehouse| (warehouse.name.clone(), self.meters.read(&warehouse).0)).collect()
     }
 
     /// Keeps why a login failed; the id under which [`Engine::login_failure`] finds it.
@@ -270,9 +281,9 @@ fn found(catalog: &mut Catalog, store: &Arc<Store>, now: i64) -> Result<(), SqlE
         name: "COMPUTE_WH".to_owned(),
         created: now,
         owner: "ACCOUNTADMIN".to_owned(),
-        suspended: true,
         size: "X-Small".to_owned(),
         auto_suspend: 600,
+        auto_resume: true,
         comment: String::new(),
     };
     apply_alone(catalog, store, Change::PutWarehouse { warehouse })

@@ -18,6 +18,8 @@ mod streams;
 mod transactions;
 #[path = "engine/values.rs"]
 mod values;
+#[path = "engine/warehouses.rs"]
+mod warehouses;
 #[path = "engine/windows.rs"]
 mod windows;
 #[path = "engine/world.rs"]

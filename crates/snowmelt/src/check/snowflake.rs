@@ -13,6 +13,7 @@ use crate::source::selection::Selection;
 use crate::source::session::Session;
 use crate::source::staging::{self, Note};
 use crate::source::value::{Column, DataType};
+use crate::warehouse::Facts;
 
 /// Returns the tables that patterns find.
 pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut Findings) -> Vec<Table> {
@@ -36,7 +37,7 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
         "login",
         format!("{}, role {role}, at {} (Snowflake {})", session.who(), settings.url, session.server_version()),
     );
-    let warehouse = check_warehouse(&session, settings, &role, findings);
+    let warehouse = check_warehouse(&session, settings, &role, findings).await;
     let places = Places::check(&session, config, &role, findings).await;
     let found = super::pattern::check(&session, config, &places, &role, findings).await;
     let state = &settings.state_schema;
@@ -75,19 +76,43 @@ fn login_remedy(settings: &Snowflake, error: &SourceError) -> Option<String> {
 }
 
 /// True when there is a warehouse to try. A login with one that the role may not use leaves the session without.
-fn check_warehouse(session: &Arc<Session>, settings: &Snowflake, role: &str, findings: &mut Findings) -> bool {
-    if let Some(name) = session.info().warehouse_name.clone().filter(|name| !name.is_empty()) {
-        findings.ok("warehouse", &name);
-        return true;
-    }
-    let remedy = match &settings.warehouse {
-        Some(name) => {
-            format!("set snowflake.warehouse to one there is, or {}", Privilege::warehouse(name).statement(role))
-        }
-        None => "set snowflake.warehouse, and grant the role USAGE on it".to_owned(),
+async fn check_warehouse(session: &Arc<Session>, settings: &Snowflake, role: &str, findings: &mut Findings) -> bool {
+    let Some(name) = session.info().warehouse_name.clone().filter(|name| !name.is_empty()) else {
+        let remedy = match &settings.warehouse {
+            Some(name) => {
+                format!("set snowflake.warehouse to one there is, or {}", Privilege::warehouse(name).statement(role))
+            }
+            None => "set snowflake.warehouse, and grant the role USAGE on it".to_owned(),
+        };
+        findings.problem("warehouse", "the session has none", remedy);
+        return false;
     };
-    findings.problem("warehouse", "the session has none", remedy);
-    false
+    match Facts::find(session).await {
+        Ok(Some(facts)) => say(&facts, findings),
+        Ok(None) => findings.warning(
+            "warehouse",
+            format!("{name}: its size is not known, so there will be no estimate of credits"),
+            Privilege::warehouse(&name).statement(role),
+        ),
+        Err(error) => {
+            findings.failure("warehouse", error);
+            return false;
+        }
+    }
+    true
+}
+
+fn say(facts: &Facts, findings: &mut Findings) {
+    let price = facts.credits_per_hour.map_or_else(
+        || "price not known here".to_owned(),
+        |credits| format!("{credits} credit{} an hour", if credits > 1.0 { "s" } else { "" }),
+    );
+    let clusters = if facts.clusters > 1 { format!(", up to {} clusters", facts.clusters) } else { String::new() };
+    let found = format!("{}: {}, {price}{clusters}", facts.name, facts.size);
+    match facts.advice() {
+        Some((because, remedy)) => findings.warning("warehouse", format!("{found}; {because}"), remedy),
+        None => findings.ok("warehouse", found),
+    }
 }
 
 /// Tries what a publisher does in the state schema, under a name of its own; true when that works.
@@ -123,6 +148,9 @@ async fn check_state_schema(
         ),
         Err((what, error)) => {
             let remedy = match (&error, what) {
+                (SourceError::Refused { code, .. }, _) if code == "000608" => {
+                    "ALTER WAREHOUSE … SET AUTO_RESUME = TRUE, or resume it".to_owned()
+                }
                 (SourceError::Refused { .. }, "table") => Privilege::create_table(schema).statement(role),
                 (SourceError::Refused { .. }, "stream") => Privilege::create_stream(schema).statement(role),
                 (SourceError::Refused { .. }, _) => match &config.snowflake.warehouse {

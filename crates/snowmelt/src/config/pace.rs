@@ -30,6 +30,10 @@ pub struct Delivery {
 pub struct Poll {
     /// Time between two probes of an idle stream; default 1 s.
     pub interval: Duration,
+    /// How old a change may be when it is in Kafka; `None` is as young as may be, whatever it costs.
+    pub freshness: Option<Duration>,
+    /// Most time the warehouse may be up within any hour; `None` is no limit.
+    pub max_warehouse_seconds_per_hour: Option<Duration>,
 }
 
 /// `[discovery]`.
@@ -106,7 +110,24 @@ impl Delivery {
 
 impl Poll {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
-        Some(Self { interval: section.get("interval")? })
+        let interval = section.get::<Duration>("interval");
+        let freshness = section.get::<Option<Duration>>("freshness");
+        if let (Some(interval), Some(Some(freshness))) = (interval, freshness)
+            && interval > freshness / 2
+        {
+            section.refuse(
+                "freshness",
+                format!(
+                    "{} is below twice interval ({}): a change may be as old as that before it is noticed",
+                    quantity::show_duration(freshness),
+                    quantity::show_duration(interval),
+                ),
+                format!("set it to at least {}, or lower interval", quantity::show_duration(interval * 2)),
+            );
+        }
+        let seconds = section.get::<Option<usize>>("max_warehouse_seconds_per_hour")?;
+        let seconds = seconds.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)));
+        Some(Self { interval: interval?, freshness: freshness?, max_warehouse_seconds_per_hour: seconds })
     }
 }
 

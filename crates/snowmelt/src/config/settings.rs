@@ -76,7 +76,7 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
     section(
         "poll",
         Presence::Always,
-        "How often an idle stream is asked. Probes are metadata only and use no warehouse.",
+        "How often an idle stream is asked, and what may be spent on reading it. Probes are metadata only and use no warehouse. Which gives way to which is in [operations.md](operations.md#cost).",
     ),
     section(
         "discovery",
@@ -274,7 +274,11 @@ pub const SETTINGS: &[Setting] = &[
         "Time to finish or abandon what is in flight after a request to stop. Keep it below what the supervisor grants."),
 
     setting("poll.interval", millis(50, 3_600_000), Value(r#""1s""#), r#""5s""#,
-        "Time between two probes of an idle stream."),
+        "Time between two probes of an idle stream. With a `freshness` the time grows while nothing changes, up to half of that."),
+    setting("poll.freshness", seconds(2, 7 * 24 * 3_600), Otherwise("none: what a probe finds is read at once"), r#""10m""#,
+        "How old a change may be when it is in Kafka. Until then tables wait for one another, to share a wake of the warehouse. At least twice `interval`."),
+    setting("poll.max_warehouse_seconds_per_hour", Kind::Integer { min: 1, max: 3_600 }, Otherwise("none: no limit"), "300",
+        "Most seconds that the warehouse may be up for this publisher within any hour, as it estimates. Beats `freshness`: what has no room waits, and the status says so. Initial rows, snapshots that were ordered and streams that go stale soon do not wait; they are counted."),
 
     setting("discovery.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
         "Time between two looks."),

@@ -258,9 +258,17 @@ const SESSION_OVER: [&str; 7] = ["390103", "390104", "390111", "390114", "390195
 /// Logins refused for the token: invalid, expired (OAuth), invalid (programmatic access token).
 const TOKEN_REFUSED: [&str; 3] = ["390303", "390318", "394400"];
 /// Statement failures that pass by themselves: cancelled, lock waiters, throttled, internal, running elsewhere.
-const PASSING: [&str; 6] = ["000604", "000625", "000603", "390505", "000612", "000630"];
+const PASSING: [&str; 7] = ["000604", "000625", "000603", "390505", "000612", "000630", SUSPENDED];
+/// The warehouse is suspended and does not resume by itself; somebody, or a schedule, may resume it.
+const SUSPENDED: &str = "000608";
 
 impl SourceError {
+    /// Whether a statement was refused because it had no warehouse to run on.
+    #[must_use]
+    pub fn is_without_warehouse(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if matches!(code.as_str(), "000606" | SUSPENDED))
+    }
+
     /// The error without its remedy, for whoever has a better one.
     #[must_use]
     pub fn finding(&self) -> String {

@@ -185,6 +185,12 @@ pub fn show_one(kind: &str, object: &ObjectName) -> String {
     show(kind, &like_literal(&object.name), &object.parent())
 }
 
+/// `SHOW WAREHOUSES LIKE …` for the warehouse of this name, any case. Needs no warehouse.
+#[must_use]
+pub fn show_warehouses(name: &str) -> String {
+    format!("SHOW WAREHOUSES LIKE '{}'", like_literal(name))
+}
+
 fn show(kind: &str, like: &str, schema: &SchemaName) -> String {
     format!("SHOW {kind} LIKE '{like}' IN SCHEMA {}", schema.quoted())
 }

@@ -185,3 +185,20 @@ async fn filters_masks_and_dead_letters_are_tried_beforehand() {
     checked.says("problem", "topic proof.dead-letters", &["does not exist", "topics.create"]);
     assert_eq!(world.snowflake.sim.engine().warehouse_statements(), 0, "compiling needs no warehouse");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_a_warehouse_dear_is_said_with_its_remedy() {
+    let world = World::start().await;
+    let mut account = world.account();
+    for (sql, level, texts) in [
+        ("SET WAREHOUSE_SIZE = XSMALL", "ok", ["WH: X-Small", "1 credit an hour"]),
+        ("SET WAREHOUSE_SIZE = 'X-LARGE'", "ok", ["WH: X-Large", "16 credits an hour"]),
+        ("SET AUTO_SUSPEND = 600", "warning", ["it idles for 600 s", "ALTER WAREHOUSE WH SET AUTO_SUSPEND = 60;"]),
+        ("SET AUTO_SUSPEND = NULL", "warning", ["never suspends itself", "ALTER WAREHOUSE WH SET AUTO_SUSPEND = 60"]),
+        ("SET AUTO_SUSPEND = 60, AUTO_RESUME = FALSE", "warning", ["does not resume", "SET AUTO_RESUME = TRUE"]),
+    ] {
+        account.run(&format!("ALTER WAREHOUSE WH {sql}")).await;
+        check(&world, &world.settings(), &["--metadata-only"]).await.says(level, "warehouse", &texts);
+    }
+    assert_eq!(world.snowflake.sim.warehouse("WH").expect("it is there").resumes, 0, "looking needs no warehouse");
+}

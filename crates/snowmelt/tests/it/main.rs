@@ -1,6 +1,6 @@
 //! One binary for all integration tests: the real program against the simulator and the embedded Kafka.
 //!
-//! `world`, `publisher`, `workload`, `chaos` and `verifier` are the harness; the other modules are the tests, each a
+//! `world`, `publisher`, `workload`, `chaos`, `day` and `verifier` are the harness; the other modules are the tests, each a
 //! story told with them.
 
 #[cfg(test)]
@@ -11,6 +11,8 @@ mod brokers;
 mod chaos;
 #[cfg(test)]
 mod evolution;
+#[cfg(test)]
+mod day;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
@@ -30,6 +32,8 @@ mod bad_input;
 mod check;
 #[cfg(test)]
 mod complaints;
+#[cfg(test)]
+mod cost;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]

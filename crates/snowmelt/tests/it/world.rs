@@ -67,9 +67,12 @@ impl World {
         };
         std::fs::write(world.directory.path().join("password"), PASSWORD).expect("the password file");
         let mut account = world.account();
-        for sql in
-            ["CREATE WAREHOUSE WH", "CREATE DATABASE SHOP", "CREATE DATABASE SNOWMELT", "CREATE SCHEMA SNOWMELT.STATE"]
-        {
+        for sql in [
+            "CREATE WAREHOUSE WH AUTO_SUSPEND = 60 INITIALLY_SUSPENDED = TRUE",
+            "CREATE DATABASE SHOP",
+            "CREATE DATABASE SNOWMELT",
+            "CREATE SCHEMA SNOWMELT.STATE",
+        ] {
             account.run(sql).await;
         }
         for table in tables::ALL {
