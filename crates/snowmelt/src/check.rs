@@ -7,6 +7,7 @@ mod kafka;
 mod object;
 mod snowflake;
 mod tunnel;
+mod windows;
 
 use serde::Serialize;
 

@@ -56,7 +56,7 @@ pub use filter::Filter;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
-pub use pace::{Delivery, Poll, Retry, Staleness};
+pub use pace::{Changes, Delivery, Poll, Retry, Staleness};
 pub use pattern::Pattern;
 pub use private_key::{KeyError, PrivateKey};
 pub use problem::{Problem, Problems, Refusal};
@@ -66,12 +66,12 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{Mode, OnPoison, OnStale, Snapshot, Table};
+pub use tables::{Mode, OnPoison, OnStale, Snapshot, Table, Way};
 pub use token::{Token, TokenCommand};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
-use reading::Reading;
+use reading::{Reading, Section};
 use tables::Naming;
 
 /// Everything a publisher is told. Field names are the keys of the file.
@@ -96,6 +96,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[poll]`.
     pub poll: Poll,
+    /// `[changes]`.
+    pub changes: Changes,
     /// `[staleness]`.
     pub staleness: Staleness,
     /// `[retry]`.
@@ -135,6 +137,7 @@ impl Config {
         let format = Format::build(&reading.section("format"));
         let delivery = Delivery::build(&reading.section("delivery"), kafka_section.get("transaction_timeout"));
         let poll = Poll::build(&reading.section("poll"));
+        let changes = Changes::build(&reading.section("changes"));
         let staleness = Staleness::build(&reading.section("staleness"));
         let retry = Retry::build(&reading.section("retry"));
         let naming = Naming {
@@ -144,6 +147,7 @@ impl Config {
             salted: reading.section("snowflake").given("hash_salt"),
         };
         let tables = Table::build_all(&reading.each("tables"), &naming);
+        check_state_schema(&reading.section("snowflake"), &reading.each("tables"));
         Some(Self {
             name: name?,
             snowflake: snowflake?,
@@ -154,9 +158,23 @@ impl Config {
             format: format?,
             delivery: delivery?,
             poll: poll?,
+            changes: changes?,
             staleness: staleness?,
             retry: retry?,
             tables: tables?,
         })
+    }
+}
+
+fn check_state_schema(snowflake: &Section<'_>, tables: &[Section<'_>]) {
+    let through_a_stream = tables.iter().find(|table| table.get::<Way>("read") == Some(Way::Stream));
+    if let Some(table) = through_a_stream.filter(|_| !snowflake.given("state_schema")) {
+        let name = table.get::<ObjectName>("name").map_or_else(|| "a table".to_owned(), |name| name.to_string());
+        snowflake.refuse(
+            "state_schema",
+            format!("is missing, and {name} is read through a stream"),
+            "name a schema in which the role may create streams and tables, or set read = \"changes\" for every table"
+                .to_owned(),
+        );
     }
 }

@@ -38,6 +38,7 @@ pub mod failpoint;
 pub mod fleet;
 mod inlet;
 mod membership;
+mod moment;
 pub mod notification;
 pub mod pipeline;
 pub mod shape;

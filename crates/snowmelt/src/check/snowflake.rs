@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Findings;
-use crate::config::{Config, ObjectName, Snowflake};
+use crate::config::{Config, ObjectName, SchemaName, Snowflake, Way};
 use crate::source::SourceError;
 use crate::source::object::{Plan, StreamMode};
 use crate::source::selection::Selection;
@@ -33,10 +33,16 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
         format!("{}, role {role}, at {} (Snowflake {})", session.who(), settings.url, session.server_version()),
     );
     let warehouse = check_warehouse(&session, settings, findings).await;
-    let state_ok = check_state_schema(&session, config, wake_warehouse && warehouse, findings).await;
+    let state = match &settings.state_schema {
+        // What no table needs is not tried.
+        Some(schema) if config.tables.iter().any(|table| table.read == Way::Stream) => {
+            let ok = check_state_schema(&session, schema, wake_warehouse && warehouse, findings).await;
+            Some(schema).filter(|_| ok)
+        }
+        _ => None,
+    };
     for table in &config.tables {
-        let state = state_ok.then_some(&settings.state_schema);
-        super::object::check(&session, table, &role, state, findings).await;
+        super::object::check(&session, config, table, &role, state, findings).await;
     }
     session.close().await;
 }
@@ -66,8 +72,12 @@ async fn check_warehouse(session: &Arc<Session>, settings: &Snowflake, findings:
 }
 
 /// Tries what a publisher does in the state schema, under a name of its own; true when that works.
-async fn check_state_schema(session: &Arc<Session>, config: &Config, wake: bool, findings: &mut Findings) -> bool {
-    let schema = &config.snowflake.state_schema;
+async fn check_state_schema(
+    session: &Arc<Session>,
+    schema: &SchemaName,
+    wake: bool,
+    findings: &mut Findings,
+) -> bool {
     let subject = format!("state schema {schema}");
     let tag = format!("SNOWMELT_CHECK_{:08X}", rand::random::<u32>());
     let table = schema.object(format!("{tag}_TABLE"));

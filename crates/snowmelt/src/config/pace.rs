@@ -1,4 +1,4 @@
-//! `[delivery]`, `[poll]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
+//! `[delivery]`, `[poll]`, `[changes]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
 //!
 //! Promises: a slice fits four times into the memory budget and ends well
 //! before its transaction would. Leaves keeping to the budget to the pipeline.
@@ -30,6 +30,13 @@ pub struct Delivery {
 pub struct Poll {
     /// Time between two probes of an idle stream; default 1 s.
     pub interval: Duration,
+}
+
+/// `[changes]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// How far behind Snowflake's clock a window ends; default 60 s.
+    pub lag: Duration,
 }
 
 /// `[staleness]`.
@@ -100,6 +107,12 @@ impl Delivery {
 impl Poll {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
         Some(Self { interval: section.get("interval")? })
+    }
+}
+
+impl Changes {
+    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+        Some(Self { lag: section.get("lag")? })
     }
 }
 

@@ -45,6 +45,14 @@ choice! {
     }
 }
 
+choice! {
+    /// How a table's changes are read.
+    Way {
+        Stream = "stream", "through a stream, and staging tables in `snowflake.state_schema`";
+        Changes = "changes", "by closed windows of the table's history, with SELECT alone; nothing is made in Snowflake";
+    }
+}
+
 /// One of `[[tables]]`.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -57,6 +65,10 @@ pub struct Table {
     pub topic: String,
     /// Default `initial`.
     pub snapshot: Snapshot,
+    /// Default `stream`.
+    pub read: Way,
+    /// Rows that a window may count; `None`: any number. Only of tables that are read by windows.
+    pub max_rows_per_batch: Option<u64>,
     /// Default `standard`.
     pub mode: Mode,
     /// An existing stream to consume instead of creating one; `None`: create.
@@ -102,6 +114,7 @@ impl Table {
         let stream = section.get::<Option<ObjectName>>("stream");
         check_snapshot(section);
         check_on_stale(section);
+        check_way(section);
         check_key(section);
         if let Some(name) = &name
             && let Some(line) = seen.tables.insert(name.clone(), section.line("name"))
@@ -137,6 +150,8 @@ impl Table {
             key: key?,
             topic: topic?,
             snapshot: section.get("snapshot")?,
+            read: section.get("read")?,
+            max_rows_per_batch: section.get::<Option<usize>>("max_rows_per_batch")?.map(|rows| rows as u64),
             mode: section.get("mode")?,
             stream: stream?,
             on_stale: section.get("on_stale")?,
@@ -180,6 +195,22 @@ fn check_on_stale(section: &Section<'_>) {
             "\"resnapshot\" does not go with an existing stream, which is not this program's to replace".to_owned(),
             "set on_stale = \"halt\", or remove stream".to_owned(),
         );
+    }
+}
+
+fn check_way(section: &Section<'_>) {
+    match section.get::<Way>("read") {
+        Some(Way::Changes) if section.given("stream") => section.refuse(
+            "stream",
+            "a table with read = \"changes\" is read without a stream".to_owned(),
+            "remove stream, or set read = \"stream\"".to_owned(),
+        ),
+        Some(Way::Stream) if section.given("max_rows_per_batch") => section.refuse(
+            "max_rows_per_batch",
+            "whoever reads a stream takes all its changes at once, so that a batch of it cannot be cut".to_owned(),
+            "remove it, or set read = \"changes\"; delivery.slice_rows bounds the rows of a transaction".to_owned(),
+        ),
+        _ => {}
     }
 }
 

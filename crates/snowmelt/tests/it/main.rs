@@ -60,3 +60,5 @@ mod tunnel;
 mod two_publishers;
 #[cfg(test)]
 mod values;
+#[cfg(test)]
+mod windows;
