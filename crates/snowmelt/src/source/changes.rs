@@ -44,8 +44,11 @@ pub struct ChangesSource {
     table: Table,
     pool: Pool,
     lag_ms: i64,
-    /// The change token, and when it was first seen, in milliseconds by Snowflake's clock.
-    quiet: Option<(String, i64)>,
+    /// The change token of the last probe.
+    token: Option<String>,
+    /// When probes found another token, in milliseconds by Snowflake's clock: a window that reaches such a moment has
+    /// something new in it.
+    stirred: Vec<i64>,
     /// How long the last window was that had few enough rows, in milliseconds.
     width: Option<i64>,
     /// Days of Time Travel, as far as Snowflake tells.
@@ -64,7 +67,7 @@ impl ChangesSource {
     /// Takes over. In Snowflake there is nothing to claim: reading changes nothing there.
     pub fn open(session: Arc<Session>, lag: Duration, table: &Table, pool: Pool) -> Self {
         let lag_ms = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
-        Self { session, table: table.clone(), pool, lag_ms, quiet: None, width: None, retention_days: None }
+        Self { session, table: table.clone(), pool, lag_ms, token: None, stirred: Vec::new(), width: None, retention_days: None }
     }
 
     /// Tries what the first window needs, without a warehouse; false where the table has no history yet.
@@ -115,8 +118,11 @@ impl ChangesSource {
         else {
             return Err(SourceError::Protocol { what: what.to_owned(), reason: "no token or no time".to_owned() });
         };
-        if self.quiet.as_ref().is_none_or(|(known, _)| *known != token) {
-            self.quiet = Some((token, now));
+        match self.token.replace(token.clone()) {
+            // What was written before this publisher came is to be read at once, and what it may not see yet when it is.
+            None => self.stirred.extend([now - self.lag_ms, now]),
+            Some(known) if known != token => self.stirred.push(now),
+            Some(_) => {}
         }
         Ok(now)
     }
@@ -134,10 +140,11 @@ impl ChangesSource {
         if to - from <= self.lag_ms / 4 {
             return Ok(None);
         }
-        // A commit dated later than the token was first seen would have changed it, or is not due yet. That this is so
-        // is believed for a while only: then a window is read all the same.
-        let nothing_new = self.quiet.as_ref().is_some_and(|(_, since)| from >= *since);
-        if nothing_new && to - from < self.idle_for() {
+        // A commit that a window would have changes the token, at a probe that lies in the window or after it. That this
+        // is so is believed for a while only: then the window is read all the same, so that no change depends on it.
+        self.stirred.retain(|moment| *moment > from);
+        let due = self.stirred.iter().any(|moment| *moment <= to);
+        if !due && to - from < self.idle_for() {
             return Ok(None);
         }
         let seen = self.see(Some((last, checkpoint))).await?;

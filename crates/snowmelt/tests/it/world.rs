@@ -47,12 +47,17 @@ impl World {
 
     /// The same on a cluster that speaks this version of the transaction protocol.
     pub(crate) async fn with_transactions(version: i16) -> Self {
+        Self::with(version, Options::default()).await
+    }
+
+    /// The same on an account with these lifetimes of sessions.
+    pub(crate) async fn with(version: i16, lifetimes: Options) -> Self {
         let options = Options {
             users: vec![("PUBLISHER".to_owned(), PASSWORD.to_owned())],
             // Results of a few dozen rows already come in several chunks.
             inline_bytes: 2 << 10,
             chunk_bytes: Some(4 << 10),
-            ..Options::default()
+            ..lifetimes
         };
         let snowflake = Simulator::start_with(options).await.expect("the simulator starts");
         let world = Self {
