@@ -72,12 +72,7 @@ async fn check_warehouse(session: &Arc<Session>, settings: &Snowflake, findings:
 }
 
 /// Tries what a publisher does in the state schema, under a name of its own; true when that works.
-async fn check_state_schema(
-    session: &Arc<Session>,
-    schema: &SchemaName,
-    wake: bool,
-    findings: &mut Findings,
-) -> bool {
+async fn check_state_schema(session: &Arc<Session>, schema: &SchemaName, wake: bool, findings: &mut Findings) -> bool {
     let subject = format!("state schema {schema}");
     let tag = format!("SNOWMELT_CHECK_{:08X}", rand::random::<u32>());
     let table = schema.object(format!("{tag}_TABLE"));

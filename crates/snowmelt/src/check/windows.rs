@@ -32,7 +32,8 @@ pub(super) async fn check(
     match ChangesSource::trial(session, table, config.changes.lag).await {
         Ok(true) => {}
         Ok(false) => {
-            let found = "its changes can not be told yet: it was made, or began to be tracked, less than changes.lag ago";
+            let found =
+                "its changes can not be told yet: it was made, or began to be tracked, less than changes.lag ago";
             return findings.warning(subject, found, "none is needed, the publisher waits");
         }
         Err(error) => return findings.failure(subject, error),

@@ -67,7 +67,16 @@ impl ChangesSource {
     /// Takes over. In Snowflake there is nothing to claim: reading changes nothing there.
     pub fn open(session: Arc<Session>, lag: Duration, table: &Table, pool: Pool) -> Self {
         let lag_ms = i64::try_from(lag.as_millis()).unwrap_or(i64::MAX);
-        Self { session, table: table.clone(), pool, lag_ms, token: None, stirred: Vec::new(), width: None, retention_days: None }
+        Self {
+            session,
+            table: table.clone(),
+            pool,
+            lag_ms,
+            token: None,
+            stirred: Vec::new(),
+            width: None,
+            retention_days: None,
+        }
     }
 
     /// Tries what the first window needs, without a warehouse; false where the table has no history yet.
@@ -113,8 +122,7 @@ impl ChangesSource {
             found => found?,
         };
         let row = found.rows().next();
-        let (Some(token), Some(now)) =
-            (row.and_then(|row| row.text("TOKEN")), row.and_then(|row| row.millis("NOW")))
+        let (Some(token), Some(now)) = (row.and_then(|row| row.text("TOKEN")), row.and_then(|row| row.millis("NOW")))
         else {
             return Err(SourceError::Protocol { what: what.to_owned(), reason: "no token or no time".to_owned() });
         };
@@ -192,12 +200,7 @@ impl ChangesSource {
 
     /// Whether the first window's changes can be told already: not of a table that was made, or began to be tracked, less
     /// than the lag ago.
-    async fn has_history(
-        &self,
-        window: &Window,
-        seen: &Seen,
-        checkpoint: &Checkpoint,
-    ) -> Result<bool, SourceError> {
+    async fn has_history(&self, window: &Window, seen: &Seen, checkpoint: &Checkpoint) -> Result<bool, SourceError> {
         if window.from.unwrap_or(window.to) <= seen.created {
             return Ok(false);
         }

@@ -245,9 +245,7 @@ pub(super) fn phase_of(key: &[&Column], selection: &Selection) -> String {
         })
         .collect();
     let whole_pair = selection.whole_pair();
-    format!(
-        "CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE IFF(METADATA$ACTION = 'DELETE', 0, 2) END"
-    )
+    format!("CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE IFF(METADATA$ACTION = 'DELETE', 0, 2) END")
 }
 
 /// The statement that moves the stream and keeps its rows, numbered by phase, as one act.

@@ -20,8 +20,8 @@ use crate::publisher::{Exit, Publisher};
 use crate::snapshots;
 use crate::tables::{self, Table};
 use crate::verifier::Verifier;
-use crate::workload::Workload;
 use crate::windows;
+use crate::workload::Workload;
 use crate::world::{Settings, World, seed};
 
 /// Campaigns that share the kills.
@@ -149,7 +149,10 @@ impl Campaign {
     }
 
     fn settings(&self, world: &World) -> Settings {
-        let settings = if self.windows { windows::windows(world) } else { world.settings() };
+        let settings = match self.windows {
+            true => windows::windows(world).set("changes.lag", "\"100ms\""),
+            false => world.settings(),
+        };
         if self.poison { settings.with_dead_letters() } else { settings }
     }
 

@@ -62,3 +62,5 @@ mod two_publishers;
 mod values;
 #[cfg(test)]
 mod windows;
+#[cfg(test)]
+mod windows_lost;

@@ -1,17 +1,20 @@
 //! Tables read by closed windows of their history, with SELECT alone: every kind of event, restarts inside a window,
-//! snapshots, lost history, two publishers, and what a late commit comes to.
+//! snapshots, two publishers, views, masks. `windows_lost` has what cannot be read.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use snowsim::Options;
 use snowsim::fault::{Action, Moment, Rule};
 
 use crate::publisher::{Exit, Publisher};
+use crate::selection;
 use crate::snapshots::snapshot;
 use crate::tables::{self, STATE, Table};
 use crate::verifier::Verifier;
 use crate::workload::Workload;
-use crate::world::{PASSWORD, Settings, World, eventually, seed};
+use crate::world::{CHECKPOINTS, PASSWORD, PIPELINE, Settings, World, eventually, seed};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -21,8 +24,11 @@ pub(crate) const KEYED: [Table; 3] =
 
 /// Reading by windows, with a role that may only select.
 pub(crate) fn windows(world: &World) -> Settings {
-    world
-        .settings()
+    by_windows(world.settings())
+}
+
+fn by_windows(settings: Settings) -> Settings {
+    settings
         .without("snowflake.state_schema")
         .set("poll.interval", "\"50ms\"")
         .set("snowflake.role", "\"READER\"")
@@ -57,7 +63,7 @@ pub(crate) async fn granting(world: &World) {
     }
 }
 
-async fn fill(world: &World) {
+pub(crate) async fn fill(world: &World) {
     let mut account = world.account();
     account.run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES (1, 'Ada'), (2, 'Bob'), (3, 'Cy')").await;
     account.run("INSERT INTO SHOP.PUBLIC.LINES (ORDER_ID, LINE, SKU) VALUES (1, 1, 'x')").await;
@@ -75,7 +81,7 @@ async fn probes(world: &World, count: u64) {
 }
 
 /// Waits until the only captured table is probed and not read.
-async fn idle(world: &World) {
+pub(crate) async fn idle(world: &World) {
     let engine = world.snowflake.sim.engine();
     let deadline = tokio::time::Instant::now() + LIMIT;
     loop {
@@ -94,6 +100,11 @@ const READ: &str = "ORDER BY \"SNOWMELT$ROW\"";
 /// How often the warehouse ran a statement that contains `words`.
 fn asked(world: &World, words: &str) -> usize {
     world.snowflake.sim.engine().warehouse_log().iter().filter(|sql| sql.contains(words)).count()
+}
+
+/// `on_stale` for CUSTOMERS alone.
+pub(crate) fn alone(world: &World, policy: &str) -> Settings {
+    windows(world).only("CUSTOMERS").each("on_stale", &format!("\"{policy}\""))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,87 +188,6 @@ async fn an_idle_table_is_not_read_and_its_window_moves_within_time_travel() {
     Verifier::read_tables(&world, customers).await.approve();
 }
 
-/// `on_stale` for CUSTOMERS alone.
-fn alone(world: &World, policy: &str) -> Settings {
-    windows(world).only("CUSTOMERS").each("on_stale", &format!("\"{policy}\""))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_beyond_retention_halt_the_table_until_a_snapshot_is_ordered() {
-    let world = selecting().await;
-    fill(&world).await;
-    let publisher = Publisher::spawn(&world, &windows(&world), None);
-    world.drained_of(&KEYED, LIMIT).await;
-    publisher.stop().await;
-    world.account().run("DELETE FROM SHOP.PUBLIC.CUSTOMERS WHERE ID = 2").await;
-    world.snowflake.sim.clock().advance(Duration::from_secs(25 * 3600));
-    // The other tables lost nothing, but nobody can know that either.
-    let mut publisher = Publisher::spawn(&world, &windows(&world), None);
-    assert_eq!(publisher.end(LIMIT).await, Exit::Code(3));
-    publisher.says("cannot be read any more", LIMIT).await;
-    publisher.says("Time travel data is not available", LIMIT).await;
-    publisher.says("snowmelt snapshot SHOP.PUBLIC.CUSTOMERS", LIMIT).await;
-    for name in ["CUSTOMERS", "LINES", "VISITS"] {
-        assert!(snapshot(&world, &windows(&world), &[name]).await.status.success());
-    }
-    let publisher = Publisher::spawn(&world, &windows(&world), None);
-    world.drained_of(&KEYED[1..], LIMIT).await;
-    world.account().run("UPDATE SHOP.PUBLIC.CUSTOMERS SET NAME = 'again'").await;
-    world.drained_of(&KEYED[1..], LIMIT).await;
-    publisher.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn resnapshot_answers_lost_history_and_a_replaced_table_by_itself() {
-    let world = selecting().await;
-    fill(&world).await;
-    let settings = alone(&world, "resnapshot");
-    let customers = &KEYED[..1];
-    let publisher = Publisher::spawn(&world, &settings, None);
-    world.drained_of(customers, LIMIT).await;
-    publisher.stop().await;
-    world.account().run("UPDATE SHOP.PUBLIC.CUSTOMERS SET NAME = 'late'").await;
-    world.snowflake.sim.clock().advance(Duration::from_secs(25 * 3600));
-    let publisher = Publisher::spawn(&world, &settings, None);
-    publisher.says("taking a new snapshot, as on_stale says", LIMIT).await;
-    world.drained_of(customers, LIMIT).await;
-    // Another table takes the name while windows are read.
-    let mut account = world.account();
-    let ddl = customers[0].ddl;
-    account.run(&format!("CREATE TABLE SHOP.PUBLIC.OTHERS ({ddl}) CHANGE_TRACKING = TRUE")).await;
-    account.run("GRANT SELECT ON TABLE SHOP.PUBLIC.OTHERS TO ROLE READER").await;
-    account.run("INSERT INTO SHOP.PUBLIC.OTHERS (ID, NAME) VALUES (1, 'Ada'), (2, 'late'), (3, 'new'), (4, 'Di')").await;
-    account.run("ALTER TABLE SHOP.PUBLIC.CUSTOMERS SWAP WITH SHOP.PUBLIC.OTHERS").await;
-    publisher.says("it was replaced or swapped", LIMIT).await;
-    world.drained_of(customers, LIMIT).await;
-    publisher.stop().await;
-    let report = Verifier::read_tables(&world, customers).await.approve();
-    assert_eq!(report.generations, 3);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tracking_that_is_off_is_refused_in_words() {
-    let world = selecting().await;
-    fill(&world).await;
-    world.account().run("ALTER TABLE SHOP.PUBLIC.CUSTOMERS SET CHANGE_TRACKING = FALSE").await;
-    let words = "ALTER TABLE SHOP.PUBLIC.CUSTOMERS SET CHANGE_TRACKING = TRUE";
-    let mut publisher = Publisher::spawn(&world, &alone(&world, "halt"), None);
-    assert_eq!(publisher.end(LIMIT).await, Exit::Code(3));
-    assert!(publisher.log().contains(words) && publisher.log().contains("its owner (ACCOUNTADMIN)"), "{}", publisher.log());
-    world.account().run(words).await;
-    let publisher = Publisher::spawn(&world, &alone(&world, "halt"), None);
-    world.drained_of(&KEYED[..1], LIMIT).await;
-    // Switched off and on: what happened in between is lost.
-    publisher.stop().await;
-    let mut account = world.account();
-    account.run("ALTER TABLE SHOP.PUBLIC.CUSTOMERS SET CHANGE_TRACKING = FALSE").await;
-    account.run("DELETE FROM SHOP.PUBLIC.CUSTOMERS WHERE ID = 1").await;
-    account.run(words).await;
-    let mut publisher = Publisher::spawn(&world, &alone(&world, "halt"), None);
-    assert_eq!(publisher.end(LIMIT).await, Exit::Code(3));
-    publisher.says("Change tracking is not enabled or has been missing", LIMIT).await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_publishers_at_once_do_no_harm() {
     let world = selecting().await;
@@ -294,27 +224,140 @@ async fn an_ordered_snapshot_follows_the_last_window_without_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_shows_later_than_the_lag_halts_the_table() {
+async fn a_window_is_halved_until_it_counts_few_enough_rows() {
     let world = selecting().await;
     fill(&world).await;
-    let settings = alone(&world, "halt").set("changes.lag", "\"1s\"");
-    let mut publisher = Publisher::spawn(&world, &settings, None);
-    world.drained_of(&KEYED[..1], LIMIT).await;
-    let mut account = world.account();
-    account.run("UPDATE SHOP.PUBLIC.CUSTOMERS SET NAME = 'one' WHERE ID = 1").await;
-    world.drained_of(&KEYED[..1], LIMIT).await;
-    idle(&world).await;
-    // Dated right after the update before, which lies in a window that has been read.
-    let engine = world.snowflake.sim.engine();
-    engine.commit_late(Duration::from_secs(3600));
-    account.run("UPDATE SHOP.PUBLIC.CUSTOMERS SET NAME = 'unseen' WHERE ID = 2").await;
-    engine.commit_late(Duration::ZERO);
-    account.run("UPDATE SHOP.PUBLIC.CUSTOMERS SET NAME = 'seen' WHERE ID = 3").await;
-    assert_eq!(publisher.end(LIMIT).await, Exit::Code(3), "{}", publisher.log());
-    publisher.says("became visible more than changes.lag after its time", LIMIT).await;
-    publisher.says("snowmelt snapshot SHOP.PUBLIC.CUSTOMERS", LIMIT).await;
-    assert!(snapshot(&world, &settings, &["CUSTOMERS"]).await.status.success());
+    let settings = alone(&world, "halt").each("max_rows_per_batch", "30");
     let publisher = Publisher::spawn(&world, &settings, None);
     world.drained_of(&KEYED[..1], LIMIT).await;
     publisher.stop().await;
+    let mut account = world.account();
+    for batch in 0..12 {
+        let rows: Vec<String> = (0..10).map(|row| format!("({}, 'x')", 100 + batch * 10 + row)).collect();
+        account.run(&format!("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES {}", rows.join(", "))).await;
+        world.snowflake.sim.clock().advance(Duration::from_secs(60));
+    }
+    let one = (0..45).map(|id| format!("({}, 'one')", 1000 + id)).collect::<Vec<_>>().join(", ");
+    account.run(&format!("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES {one}")).await;
+    let publisher = Publisher::spawn(&world, &settings, None);
+    world.drained_of(&KEYED[..1], LIMIT).await;
+    publisher.stop().await;
+    Verifier::read_tables(&world, &KEYED[..1]).await.approve();
+    let sizes = batch_sizes(&world);
+    assert_eq!(
+        sizes.iter().filter(|size| **size > 30).collect::<Vec<_>>(),
+        [&45],
+        "one transaction is not cut: {sizes:?}"
+    );
+    assert!(sizes.iter().filter(|size| **size > 0).count() >= 6, "{sizes:?}");
+}
+
+/// Rows of each batch of CUSTOMERS, from its checkpoints.
+fn batch_sizes(world: &World) -> Vec<u64> {
+    let capture = format!("{PIPELINE}/SHOP.PUBLIC.CUSTOMERS");
+    let records = world.kafka.cluster.committed_records(CHECKPOINTS).expect("the log is readable");
+    let own = records.iter().filter(|record| record.key.as_deref() == Some(capture.as_bytes()));
+    let mut sizes = BTreeMap::new();
+    for record in own {
+        let value: Value = serde_json::from_slice(record.value.as_ref().expect("a checkpoint")).expect("JSON");
+        sizes.insert((value["generation"].as_u64(), value["batch"].as_u64()), value["rows"].as_u64().unwrap_or(0));
+    }
+    sizes.into_values().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn selected_rows_and_masks_are_the_same_by_windows() {
+    let world = selecting().await;
+    let mut workload = Workload::new(&world, seed());
+    workload.fill(60).await;
+    let settings = by_windows(selection::selecting(&world));
+    let tables = selection::SELECTED.map(selection::salted);
+    let tables = [tables[0], tables[1], Table { key: &["N"], ..tables[2] }];
+    let publisher = Publisher::spawn(&world, &settings, None);
+    let working = workload.start();
+    eventually("the tables change", LIMIT, || working.transactions() >= 30).await;
+    publisher.kill().await;
+    let publisher = Publisher::spawn(&world, &settings, None);
+    drop(working.stop().await);
+    world.drained_of(&tables, LIMIT).await;
+    publisher.stop().await;
+    let report = Verifier::read_tables(&world, &tables).await.approve();
+    assert!(report.events > 100, "{report:?}");
+    let mut publisher = Publisher::spawn(&world, &settings.only("LINES").each("filter", "\"LINE < 7\""), None);
+    assert_eq!(publisher.end(LIMIT).await, Exit::Code(3));
+    publisher.says("was made for another `filter`", LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_comes_inside_a_window_is_announced_and_nothing_is_lost() {
+    let world = selecting().await;
+    let mut account = world.account();
+    let rows: Vec<String> = (0..60).map(|id| format!("({id}, 'x')")).collect();
+    account.run(&format!("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES {}", rows.join(", "))).await;
+    let settings = alone(&world, "halt").set("delivery.slice_rows", "7");
+    let mut publisher = Publisher::spawn(&world, &settings, Some("after-commit:4"));
+    assert_eq!(publisher.end(LIMIT).await, Exit::Killed);
+    account.run("ALTER TABLE SHOP.PUBLIC.CUSTOMERS ADD COLUMN LEVEL INT").await;
+    account.run("UPDATE SHOP.PUBLIC.CUSTOMERS SET LEVEL = 3").await;
+    let publisher = Publisher::spawn(&world, &settings, None);
+    publisher.says("column LEVEL NUMBER(38,0) was added", LIMIT).await;
+    world.drained_of(&KEYED[..1], LIMIT).await;
+    publisher.stop().await;
+    let records = world.kafka.cluster.committed_records("SHOP.PUBLIC.CUSTOMERS").expect("the log is readable");
+    assert_eq!(records.len(), 60 + 60, "each row is read once and updated once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn views_and_appended_rows_are_read_by_windows_too() {
+    let world = selecting().await;
+    let mut account = world.account();
+    let view = Table {
+        name: "GOOD",
+        ddl: "",
+        configured_key: &["ID"],
+        key: &["ID"],
+        address: &["ID"],
+        selected: tables::ALL_ROWS,
+    };
+    account.run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME, CREDIT) VALUES (1, 'Ada', 5), (2, 'Bob', -1)").await;
+    account.run("CREATE VIEW SHOP.PUBLIC.GOOD AS SELECT ID, NAME FROM SHOP.PUBLIC.CUSTOMERS WHERE CREDIT > 0").await;
+    account.run("ALTER VIEW SHOP.PUBLIC.GOOD SET CHANGE_TRACKING = TRUE").await;
+    account.run("GRANT SELECT ON VIEW SHOP.PUBLIC.GOOD TO ROLE READER").await;
+    let list = "[{ name = \"SHOP.PUBLIC.GOOD\", read = \"changes\", key = [\"ID\"] }, \
+                { name = \"SHOP.PUBLIC.VISITS\", read = \"changes\", mode = \"append_only\", snapshot = \"never\" }]";
+    let settings = windows(&world).set("tables", list);
+    let publisher = Publisher::spawn(&world, &settings, None);
+    world.drained_of(&[view], LIMIT).await;
+    let begun = || batches(&world, "SHOP.PUBLIC.VISITS") > 0;
+    eventually("the append-only table has begun", LIMIT, begun).await;
+    account.run("UPDATE SHOP.PUBLIC.CUSTOMERS SET CREDIT = -CREDIT").await;
+    account.run("INSERT INTO SHOP.PUBLIC.VISITS (PAGE, N) VALUES ('/', 1), ('/a', 2)").await;
+    account.run("UPDATE SHOP.PUBLIC.VISITS SET N = 3 WHERE N = 2").await;
+    account.run("DELETE FROM SHOP.PUBLIC.VISITS WHERE N = 1").await;
+    world.drained_of(&[view], LIMIT).await;
+    let appended = || {
+        let records = world.kafka.cluster.committed_records("SHOP.PUBLIC.VISITS").expect("the log is readable");
+        let mut told: Vec<String> = records
+            .iter()
+            .map(|record| {
+                let value: Value = serde_json::from_slice(record.value.as_ref().expect("an event")).expect("JSON");
+                format!("{} {}", value["op"].as_str().unwrap_or("-"), value["after"]["PAGE"].as_str().unwrap_or("-"))
+            })
+            .collect();
+        told.sort();
+        told
+    };
+    eventually("the inserted rows arrive", LIMIT, || appended().len() >= 2).await;
+    publisher.stop().await;
+    assert_eq!(appended(), ["c /", "c /a"]);
+    Verifier::read_tables(&world, &[view]).await.approve();
+}
+
+/// The number of a capture's last batch.
+fn batches(world: &World, table: &str) -> u64 {
+    let capture = format!("{PIPELINE}/{table}");
+    let records = world.kafka.cluster.committed_records(CHECKPOINTS).unwrap_or_default();
+    let last = records.iter().rfind(|record| record.key.as_deref() == Some(capture.as_bytes()));
+    let value = last.and_then(|record| serde_json::from_slice::<Value>(record.value.as_ref()?).ok());
+    value.and_then(|value| value["batch"].as_u64()).unwrap_or_default()
 }

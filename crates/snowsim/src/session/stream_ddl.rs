@@ -289,10 +289,8 @@ fn epoch(expr: &Expr) -> Result<Option<i64>, SqlError> {
     let Expr::Function(function) = expr else { return Ok(None) };
     let name = function.name.to_string().replace('"', "").to_uppercase();
     let FunctionArguments::List(list) = &function.args else { return Ok(None) };
-    let [
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(count)),
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(digits)),
-    ] = list.args.as_slice()
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(count)), FunctionArg::Unnamed(FunctionArgExpr::Expr(digits))] =
+        list.args.as_slice()
     else {
         return Ok(None);
     };

@@ -129,9 +129,9 @@ fn hash(columns: &[Column], bounds: Bounds) -> String {
 }
 
 fn hashable(columns: &[Column]) -> impl Iterator<Item = &Column> {
-    columns.iter().filter(|column| {
-        !matches!(column.ty, DataType::Geography | DataType::Geometry | DataType::Vector { .. })
-    })
+    columns
+        .iter()
+        .filter(|column| !matches!(column.ty, DataType::Geography | DataType::Geometry | DataType::Vector { .. }))
 }
 
 #[cfg(test)]

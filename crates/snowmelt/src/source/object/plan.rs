@@ -145,7 +145,8 @@ impl Object {
             }
         }
         if self.retention_days == Some(0) {
-            let remedy = format!("ALTER TABLE {} SET DATA_RETENTION_TIME_IN_DAYS = 1 or more, as its owner", table.name);
+            let remedy =
+                format!("ALTER TABLE {} SET DATA_RETENTION_TIME_IN_DAYS = 1 or more, as its owner", table.name);
             return refuse("its DATA_RETENTION_TIME_IN_DAYS is 0, so that it has no history to read", &remedy);
         }
         if self.change_tracking == Some(false) {

@@ -1,16 +1,16 @@
 //! The stream of a capture: found, made, recognised, and its key learnt.
 
+use super::{Stream, StreamSource};
+use crate::checkpoint::Checkpoint;
+use crate::config::{ObjectName, Snapshot, Table};
+use crate::error::Next;
+use crate::failpoint;
 use crate::source::error::SourceError;
 use crate::source::key::{own_key, resolve_key};
 use crate::source::object::Object;
 use crate::source::session::TableRow;
 use crate::source::staging::{self, Note};
 use crate::source::value::Column;
-use super::{Stream, StreamSource};
-use crate::checkpoint::Checkpoint;
-use crate::config::{ObjectName, Snapshot, Table};
-use crate::error::Next;
-use crate::failpoint;
 
 /// The code of a read of a stale stream.
 const STALE: &str = "091901";
@@ -43,7 +43,10 @@ impl StreamSource {
         if let Some(note) = &note
             && note.filter != Note::new(None, false).filtered(self.table.filter.as_ref()).filter
         {
-            return Err(SourceError::FilterChanged { stream: format!("stream {name}"), table: self.table.name.to_string() });
+            return Err(SourceError::FilterChanged {
+                stream: format!("stream {name}"),
+                table: self.table.name.to_string(),
+            });
         }
         let (initial, gap) = note.map_or((false, false), |note| (note.initial, note.gap));
         // A stream of our own follows its source through a rename; the capture keeps the name it began with.
