@@ -10,7 +10,9 @@
 //! row. Why that is exactly once, and what it assumes of `changes.lag`, is argued in `docs/guarantees.md`. Each window is
 //! looked at a second time, when a late commit would show; and a table without changes is not read at all.
 
+mod looks;
 mod statement;
+mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,26 +20,21 @@ use std::time::Duration;
 pub use statement::SUM;
 
 use self::statement::{Asked, Bounds};
+use self::table::Seen;
 use super::error::SourceError;
-use super::key::{own_key, resolve_key};
-use super::object::Object;
-use super::selection::{self, Selection};
+use super::key::resolve_key;
 use super::session::Session;
 use super::staging::Note;
 use super::value::Column;
 use super::{Anchor, Batch, next_number};
 use crate::budget::{Budget, Pool};
-use crate::checkpoint::{Checkpoint, Look, Window};
+use crate::checkpoint::{Checkpoint, Window};
 use crate::config::{Mode, Snapshot, Table};
 use crate::failpoint;
-use crate::moment::moment;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 /// The start of an idle table's window moves at least this often, so that it stays within Time Travel.
 const MOST_IDLE_MS: i64 = DAY_MS / 4;
-/// Changes are not, or were not, tracked (facts: recorded on an account).
-const NOT_TRACKED: &str = "091930";
-
 /// The windows way of one capture.
 pub struct ChangesSource {
     session: Arc<Session>,
@@ -46,21 +43,14 @@ pub struct ChangesSource {
     lag_ms: i64,
     /// The change token of the last probe.
     token: Option<String>,
-    /// When probes found another token, in milliseconds by Snowflake's clock: a window that reaches such a moment has
-    /// something new in it.
+    /// Whether the last probe found another token than the one before.
+    stirring: bool,
+    /// Moments by Snowflake's clock, in milliseconds: a window that reaches one has something new in it.
     stirred: Vec<i64>,
     /// How long the last window was that had few enough rows, in milliseconds.
     width: Option<i64>,
     /// Days of Time Travel, as far as Snowflake tells.
     retention_days: Option<u32>,
-}
-
-/// A table as it is right before a window is read.
-struct Seen {
-    object: Object,
-    columns: Arc<[Column]>,
-    /// When it was created, in milliseconds since 1970; 0 if Snowflake does not tell.
-    created: i64,
 }
 
 impl ChangesSource {
@@ -73,6 +63,7 @@ impl ChangesSource {
             pool,
             lag_ms,
             token: None,
+            stirring: false,
             stirred: Vec::new(),
             width: None,
             retention_days: None,
@@ -99,7 +90,7 @@ impl ChangesSource {
     /// refuses.
     pub async fn next_batch(&mut self, checkpoint: &Checkpoint) -> Result<Option<Batch>, SourceError> {
         if let Some(window) = checkpoint.window.as_ref().filter(|_| !checkpoint.batch_is_whole()) {
-            let seen = self.see(Some((window, checkpoint))).await?;
+            let seen = self.see(Some(window)).await?;
             self.require_same_question(window)?;
             return self.read(window.clone(), &seen, checkpoint).await.map(Some);
         }
@@ -126,11 +117,15 @@ impl ChangesSource {
         else {
             return Err(SourceError::Protocol { what: what.to_owned(), reason: "no token or no time".to_owned() });
         };
-        match self.token.replace(token.clone()) {
-            // What was written before this publisher came is to be read at once, and what it may not see yet when it is.
-            None => self.stirred.extend([now - self.lag_ms, now]),
-            Some(known) if known != token => self.stirred.push(now),
-            Some(_) => {}
+        // The time is that of the statement's beginning, and what it found may have been written later: but not later
+        // than the next probe begins.
+        if self.stirring {
+            self.stirred.push(now);
+        }
+        self.stirring = self.token.as_ref() != Some(&token);
+        if self.token.replace(token).is_none() {
+            // What was written before this publisher came is to be read at once.
+            self.stirred.push(now - self.lag_ms);
         }
         Ok(now)
     }
@@ -148,14 +143,14 @@ impl ChangesSource {
         if to - from <= self.lag_ms / 4 {
             return Ok(None);
         }
-        // A commit that a window would have changes the token, at a probe that lies in the window or after it. That this
-        // is so is believed for a while only: then the window is read all the same, so that no change depends on it.
+        // A commit that a window would have changes the token, so that a moment in it or after it is known. That this is so
+        // is believed for a while only: then the window is read all the same, so that no change depends on it.
         self.stirred.retain(|moment| *moment > from);
         let due = self.stirred.iter().any(|moment| *moment <= to);
         if !due && to - from < self.idle_for() {
             return Ok(None);
         }
-        let seen = self.see(Some((last, checkpoint))).await?;
+        let seen = self.see(Some(last)).await?;
         self.require_same_question(last)?;
         let looks = self.look_back(last, now, &seen, checkpoint).await?;
         let key = self.key(&seen).await?;
@@ -173,7 +168,7 @@ impl ChangesSource {
         to: i64,
         checkpoint: &Checkpoint,
     ) -> Result<Option<(Window, Seen)>, SourceError> {
-        let seen = self.see(seam.map(|window| (window, checkpoint))).await?;
+        let seen = self.see(seam).await?;
         let key = self.key(&seen).await?;
         let again = checkpoint.generation > 1;
         let wanted = again || self.table.snapshot == Snapshot::Initial;
@@ -189,7 +184,8 @@ impl ChangesSource {
         let at = seam.map_or(to, |window| window.to);
         let window = match (initial, seam) {
             (true, _) => self.window(None, at, key, &seen),
-            (false, Some(seam)) => self.window(Some(seam.to), to.max(seam.to), key, &seen),
+            (false, Some(seam)) if to <= seam.to => return Ok(None),
+            (false, Some(seam)) => self.window(Some(seam.to), to, key, &seen),
             (false, None) => self.window(Some(to - 1), to, key, &seen),
         };
         if seam.is_none() && !self.has_history(&window, &seen, checkpoint).await? {
@@ -255,50 +251,6 @@ impl ChangesSource {
         }
     }
 
-    /// Looks once more at every window that is old enough for a late commit to show; what is left to look at later.
-    async fn look_back(
-        &self,
-        last: &Window,
-        now: i64,
-        seen: &Seen,
-        checkpoint: &Checkpoint,
-    ) -> Result<Vec<Look>, SourceError> {
-        let all = last.looks.iter().cloned().chain([last.look(checkpoint.rows)]);
-        let (due, later): (Vec<Look>, Vec<Look>) =
-            all.partition(|look| now.saturating_sub(look.to) >= self.lag_ms.saturating_mul(2));
-        for look in due {
-            let selection = self.select(seen, last.key.as_deref())?;
-            let asked = Asked { table: &self.table, columns: &seen.columns, key: &[], selection: &selection };
-            let bounds = Bounds { from: look.from, to: look.to, append_only: last.append_only };
-            let what = format!("the second look at {look}");
-            let found = match self.session.table(&what, &statement::second_look(&asked, bounds)).await {
-                Ok(found) => found,
-                Err(error) => match self.lost(error, look.to, checkpoint) {
-                    // The publisher was away for long. The window was whole when it was read.
-                    SourceError::WindowLost { reason, .. } => {
-                        tracing::warn!(table = %self.table.name, reason, "no second look at {look}");
-                        continue;
-                    }
-                    error => return Err(error),
-                },
-            };
-            let row = found.rows().next();
-            let rows = row.and_then(|row| row.at(0)).and_then(|rows| rows.parse::<u64>().ok());
-            let sum = row.and_then(|row| row.at(1));
-            let alike = look.columns == statement::fingerprint_of(&seen.columns);
-            if rows != Some(look.rows) || alike && sum.as_ref() != Some(&look.sum) {
-                let said = |rows: u64, sum: &str| format!("{rows} rows (sum of hashes {sum})");
-                return Err(SourceError::WindowChanged {
-                    table: self.table.name.to_string(),
-                    window: look.to_string(),
-                    was: said(look.rows, &look.sum),
-                    now: said(rows.unwrap_or_default(), sum.as_deref().unwrap_or_default()),
-                });
-            }
-        }
-        Ok(later)
-    }
-
     /// Reads a window from the checkpoint's row on.
     async fn read(&self, window: Window, seen: &Seen, checkpoint: &Checkpoint) -> Result<Batch, SourceError> {
         let key = match &window.key {
@@ -349,97 +301,6 @@ impl ChangesSource {
             anchor,
             rows,
         })
-    }
-
-    /// The table, fit to be read by windows, and the one that `window` was read from.
-    async fn see(&mut self, window: Option<(&Window, &Checkpoint)>) -> Result<Seen, SourceError> {
-        let object = self.find().await?;
-        object.check_windows(&self.table)?;
-        if let Some((window, _)) = window {
-            self.require_same_table(&object, window.table)?;
-        }
-        self.retention_days = object.retention_days;
-        let columns = self.columns().await?;
-        let created = object.created_ms.unwrap_or_default();
-        Ok(Seen { object, columns, created })
-    }
-
-    async fn find(&self) -> Result<Object, SourceError> {
-        Object::find(&self.session, &self.table.name).await?.ok_or_else(|| self.table_missing())
-    }
-
-    async fn columns(&self) -> Result<Arc<[Column]>, SourceError> {
-        let sql = format!("SELECT * FROM {}", self.table.name.quoted());
-        self.session.describe("the columns of the table", &sql).await
-    }
-
-    fn require_same_table(&self, object: &Object, table: i64) -> Result<(), SourceError> {
-        let now = object.created_ms.unwrap_or_default();
-        if now == table {
-            return Ok(());
-        }
-        let (was, now) = (moment(table), moment(now));
-        Err(SourceError::TableReplaced { table: self.table.name.to_string(), was, now })
-    }
-
-    /// Refuses a configuration that asks for other rows than the checkpoint's windows had.
-    fn require_same_question(&self, window: &Window) -> Result<(), SourceError> {
-        let (stream, table) = (format!("the checkpoint's {window}"), self.table.name.to_string());
-        if window.filter != self.filter() {
-            return Err(SourceError::FilterChanged { stream, table });
-        }
-        if window.append_only != (self.table.mode == Mode::AppendOnly) {
-            let was = if window.append_only { "append_only" } else { "standard" };
-            return Err(SourceError::StreamUnfit {
-                stream,
-                reason: format!("it was read with mode = \"{was}\""),
-                remedy: format!("set mode as it was, or order a new snapshot: snowmelt snapshot {table}"),
-            });
-        }
-        Ok(())
-    }
-
-    fn filter(&self) -> Option<String> {
-        self.table.filter.as_ref().map(|filter| selection::fingerprint(filter.as_sql()))
-    }
-
-    fn select(&self, seen: &Seen, key: Option<&[String]>) -> Result<Selection, SourceError> {
-        Selection::resolve(&self.table, &seen.columns, key.unwrap_or_default())
-    }
-
-    /// The configured key, else the declared one, else none.
-    async fn key(&self, seen: &Seen) -> Result<Option<Vec<String>>, SourceError> {
-        let names = match &self.table.key {
-            Some(key) => key.clone(),
-            None => own_key(&self.session, &self.table.name, &seen.object).await?,
-        };
-        resolve_key(&self.table.name, &names, &seen.columns)?;
-        Ok(Some(names).filter(|names| !names.is_empty()))
-    }
-
-    /// What a refusal of a window means: that its beginning is beyond Time Travel, or was not tracked; or else itself.
-    fn lost(&self, error: SourceError, since: i64, checkpoint: &Checkpoint) -> SourceError {
-        match error {
-            SourceError::Refused { code, message, .. }
-                if code == NOT_TRACKED || message.contains("Time travel data is not available") =>
-            {
-                SourceError::WindowLost {
-                    table: self.table.name.to_string(),
-                    since: moment(since),
-                    reason: message,
-                    batch: checkpoint.batch,
-                }
-            }
-            error if error.is_object_missing() => self.table_missing(),
-            error => error,
-        }
-    }
-
-    fn table_missing(&self) -> SourceError {
-        SourceError::TableMissing {
-            table: self.table.name.to_string(),
-            role: self.session.info().role_name.clone().unwrap_or_else(|| "of the session".to_owned()),
-        }
     }
 
     /// How long an idle table's window may begin at the same moment, in milliseconds.

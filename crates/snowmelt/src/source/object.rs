@@ -9,6 +9,7 @@
 //! is made ([`Object::refused_stream`]).
 
 mod plan;
+mod windows;
 
 use std::sync::Arc;
 
