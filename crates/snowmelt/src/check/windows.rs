@@ -33,7 +33,7 @@ pub(super) async fn check(
         Ok(true) => {}
         Ok(false) => {
             let found =
-                "its changes can not be told yet: it was made, or began to be tracked, less than changes.lag ago";
+                "its changes cannot be told yet: it was made, or began to be tracked, less than changes.lag ago";
             return findings.warning(subject, found, "none is needed, the publisher waits");
         }
         Err(error) => return findings.failure(subject, error),
@@ -42,7 +42,7 @@ pub(super) async fn check(
     let Some(days) = object.retention_days else {
         return findings.warning(
             subject,
-            format!("{found}; how long its history is kept is its tables\u{2019} matter, and that none of them gives its name to another cannot be noticed"),
+            format!("{found}; how long its history is kept is up to the tables it reads, and it cannot be noticed if one of them is swapped"),
             "let the publisher read it well within DATA_RETENTION_TIME_IN_DAYS of the tables; do not swap them",
         );
     };

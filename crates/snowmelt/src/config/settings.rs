@@ -276,7 +276,7 @@ pub const SETTINGS: &[Setting] = &[
         "How far behind Snowflake's clock a window ends. Must be longer than it ever takes from the moment a commit is dated with until other sessions see it: a commit that shows later is missed. Windows are looked at a second time after twice as long, and one that has changed halts the capture ([guarantees.md](guarantees.md#windows-instead-of-a-stream)). Changes arrive about this much later."),
 
     setting("staleness.warn_before", millis(0, 90 * 24 * 3_600_000), Value(r#""72h""#), r#""24h""#,
-        "How long before it may go stale a stream is warned of, in the log and in the status."),
+        "How long before it may go stale a stream is warned of, in the log and in the status. Of a table that is read by windows, how long before changes leave Time Travel; at most half of that."),
     setting("staleness.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
         "Time between two looks at a stream's forecast. They use no warehouse."),
 
@@ -304,7 +304,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("tables[].stream", Kind::Text(&rule::OBJECT), Otherwise("a stream of the publisher's own"), r#""SHOP.PUBLIC.ORDERS_STREAM""#,
         "An existing stream to consume, which nothing else may consume. It must be on this very object and of this `mode`. Goes with `snapshot = \"never\"`."),
     setting("tables[].on_stale", Kind::Choice(OnStale::WORDS), Value(r#""halt""#), r#""resnapshot""#,
-        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked."),
+        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked. With `read = \"changes\"`: when changes have left Time Travel or were not tracked, the table was replaced, or a window is not what it was."),
     setting("tables[].on_poison", Kind::Choice(OnPoison::WORDS), Value(r#""fail""#), r#""dead_letter""#,
         "What becomes of a row that is larger than `kafka.max_message_bytes`, or that has no form in JSON ([events.md](events.md#dead-letters))."),
     setting("tables[].filter", Kind::Text(&rule::FILTER), Otherwise("every row"), r#""REGION = 'EU' AND NOT IS_TEST""#,
