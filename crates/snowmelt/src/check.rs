@@ -9,6 +9,7 @@ mod pattern;
 mod place;
 mod snowflake;
 mod tunnel;
+mod windows;
 
 use serde::Serialize;
 

@@ -121,7 +121,7 @@ fn sort(
 
 /// Whether it is the publisher's, or another publisher's.
 fn is_own(config: &Config, name: &ObjectName) -> bool {
-    name.parent() == config.snowflake.state_schema || staging::is_made(&name.name)
+    config.snowflake.state_schema.as_ref() == Some(&name.parent()) || staging::is_made(&name.name)
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ pub mod health;
 mod inlet;
 mod membership;
 pub mod metrics;
+mod moment;
 pub mod notification;
 pub mod pipeline;
 pub mod privilege;

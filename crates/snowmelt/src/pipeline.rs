@@ -247,7 +247,7 @@ impl Capture {
         session.charge_to(self.pace.tab().clone());
         self.shared.warehouse.learn(&session).await;
         let pool = self.shared.budget.chunks.clone();
-        let opening = Source::open(Arc::clone(&session), &settings.state_schema, &self.table, checkpoint, pool);
+        let opening = Source::open(Arc::clone(&session), &self.shared.config, &self.table, checkpoint, pool);
         match stop.run_until_cancelled(opening).await {
             // What it was running is aborted before the session ends.
             None => session.close().await,
@@ -260,7 +260,7 @@ impl Capture {
     /// when the batch has another shape than the one before.
     async fn deliver(&self, batch: Batch, sink: &mut Sink, checkpoint: &mut Checkpoint) -> Result<bool, Error> {
         let (number, total, staged_at_ms) = (batch.number, batch.total, batch.staged_at_ms);
-        let initial = batch.note.initial;
+        let (initial, window) = (batch.note.initial, batch.window.clone());
         self.shared.status.enter(&self.name, State::Delivering { batch: number, initial, rows: total });
         let mut announcer = Announcer::new(&self.shared.config.name, &self.table, &batch, checkpoint, sink.shape());
         if let Some(words) = announcer.words() {
@@ -273,7 +273,11 @@ impl Capture {
         let slicer = Slicer::new(&self.shared.config, &self.table, checkpoint.generation, &batch, pool, to)?;
         let reading = AbortOnDropHandle::new(tokio::spawn(slicer.run(batch)));
         while let Some(mut slice) = slices.recv().await {
-            let next = checkpoint.advanced(number, slice.row.0, total, &schema);
+            let window = window.as_ref().map(|window| match slice.sum.take() {
+                Some(sum) => window.at(sum),
+                None => window.clone(),
+            });
+            let next = checkpoint.advanced(number, slice.row.0, total, &schema).of_window(window);
             let writes = announcer.writes(std::mem::take(&mut slice.records), next.batch_is_whole());
             sink.commit(writes, &next).await?;
             *checkpoint = next;
@@ -344,13 +348,10 @@ impl Capture {
         let after = asked?;
         let left =
             after.map(|after| Duration::from_millis((after - self.shared.clock.unix_ms()).max(0).unsigned_abs()));
-        let soon = left.is_some_and(|left| left < staleness.warn_before);
+        let (before, words) = source.warning(staleness.warn_before);
+        let soon = left.is_some_and(|left| left < before);
         if self.patience.is_news(soon) {
-            tracing::warn!(
-                table = self.name,
-                ?left,
-                "the stream may go stale soon; raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table, or see why it is not read"
-            );
+            tracing::warn!(table = self.name, ?left, "{words}");
         }
         self.pressed = left.is_some_and(|left| left < staleness.warn_before.min(READ_BEFORE_STALE));
         self.shared.status.forecast(&self.name, after, soon);

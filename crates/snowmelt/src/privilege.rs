@@ -170,13 +170,13 @@ pub struct Known {
 /// Everything that the role of `config` needs, each once and in the order of the list.
 #[must_use]
 pub fn required(config: &Config, known: &Known, user: Option<&str>) -> Vec<Privilege> {
-    let state = &config.snowflake.state_schema;
     let mut all: Vec<Privilege> = user.map(Privilege::role_of).into_iter().collect();
     all.extend(config.snowflake.warehouse.as_deref().map(Privilege::warehouse));
-    all.extend([Privilege::database(&state.database), Privilege::schema(state), Privilege::create_table(state)]);
-    let own = |table: &Table| table.stream.is_none();
-    if config.tables.iter().any(own) || !config.table_patterns.is_empty() {
-        all.push(Privilege::create_stream(state));
+    if let Some(state) = config.state_schema_in_use() {
+        all.extend([Privilege::database(&state.database), Privilege::schema(state), Privilege::create_table(state)]);
+        if config.makes_streams() {
+            all.push(Privilege::create_stream(state));
+        }
     }
     for table in config.tables.iter().chain(&known.found) {
         let object = known.objects.get(&table.name);

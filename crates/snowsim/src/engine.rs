@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -70,6 +71,8 @@ pub struct Engine {
     login_failures: Mutex<VecDeque<(String, String)>>,
     sessions: AtomicU64,
     objects: AtomicU64,
+    /// How long before they become visible commits are dated, nanoseconds.
+    late: AtomicI64,
     /// Held as long as the account is open, so that no second process opens it.
     _exclusive: File,
 }
@@ -151,6 +154,7 @@ impl Engine {
             warehouse_log: Mutex::new(VecDeque::new()),
             login_failures: Mutex::new(VecDeque::new()),
             sessions: AtomicU64::new(1),
+            late: AtomicI64::new(0),
             _exclusive: exclusive,
         }))
     }
@@ -162,6 +166,12 @@ impl Engine {
     pub fn session(self: &Arc<Self>, login: Login) -> Result<Session, SqlError> {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed);
         Session::open(Arc::clone(self), number, login)
+    }
+
+    /// From now on commits become visible this long after the moment they are dated with, as far as no other commit lies
+    /// between: whoever reads up to a moment less than that ago may miss some.
+    pub fn commit_late(&self, by: Duration) {
+        self.late.store(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
     /// How many statements would have used a warehouse.
@@ -232,8 +242,9 @@ impl Engine {
         let now = self.now();
         let trims = trims(&state.catalog, now, 256);
         changes.extend(trims.into_iter().map(|(table, from)| Change::Trim { table, from }));
+        let dated = now.saturating_sub(self.late.load(Ordering::Relaxed));
         let commit =
-            Commit { sequence: state.catalog.sequence + 1, at: now.max(state.catalog.last_commit + 1), changes };
+            Commit { sequence: state.catalog.sequence + 1, at: dated.max(state.catalog.last_commit + 1), changes };
         state.journal.append(&commit)?;
         let fresh = fresh.into_iter().map(|part| (part.meta.id, part)).collect();
         let mut parts = Parts { store: &self.store, fresh };

@@ -4,6 +4,8 @@
 
 #[path = "engine/access.rs"]
 mod access;
+#[path = "engine/changes.rs"]
+mod changes;
 #[path = "engine/crash.rs"]
 mod crash;
 #[path = "engine/model.rs"]

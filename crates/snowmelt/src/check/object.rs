@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Findings;
-use crate::config::{ObjectName, SchemaName, Table};
+use crate::config::{Config, ObjectName, SchemaName, Table, Way};
 use crate::privilege::Privilege;
 use crate::source::SourceError;
 use crate::source::object::{Kind, Object, Plan};
@@ -22,6 +22,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Looks at one object. `state` is the state schema, if streams can be made in it.
 pub(super) async fn check(
     session: &Arc<Session>,
+    config: &Config,
     table: &Table,
     role: &str,
     state: Option<&SchemaName>,
@@ -40,6 +41,11 @@ pub(super) async fn check(
         }
         Err(error) => return findings.failure(subject, error),
     };
+    // What a stream could not follow may have windows all the same; `windows` looks at that.
+    let by_windows = table.read == Way::Changes;
+    if by_windows && let Err(error) = object.check_windows(table) {
+        return findings.unfit(subject, &error);
+    }
     let plan = match object.plan(table) {
         Ok(plan) => plan,
         Err(error) => return findings.unfit(subject, &error),
@@ -62,6 +68,9 @@ pub(super) async fn check(
     }
     let key = check_key(session, table, &object, columns.as_deref(), findings).await;
     check_selection(session, table, columns.as_deref().unwrap_or_default(), &key, findings).await;
+    if by_windows {
+        return super::windows::check(session, config, table, &object, &key, findings).await;
+    }
     if let Some(stream) = &table.stream {
         describe(session, name, &object, &plan, findings).await;
         return check_adopted(session, table, &object, (&plan, stream), role, findings).await;

@@ -26,8 +26,8 @@ impl Places {
             let (database, schema) = (pattern.matches.database.literal()?, pattern.matches.schema.literal()?);
             Some(SchemaName { database: database.to_owned(), schema: schema.to_owned() })
         }));
-        let state = config.snowflake.state_schema.clone();
-        schemas.insert(state.clone());
+        let state = config.state_schema_in_use();
+        schemas.extend(state.cloned());
         let mut databases: BTreeSet<String> = schemas.iter().map(|schema| schema.database.clone()).collect();
         databases.extend(
             config.table_patterns.iter().filter_map(|pattern| pattern.matches.database.literal().map(str::to_owned)),
@@ -42,7 +42,8 @@ impl Places {
         }
         for schema in schemas.into_iter().filter(|schema| !missing.databases.contains(&schema.database)) {
             let list = format!("TABLES IN SCHEMA {}", schema.quoted());
-            let subject = if schema == state { format!("state schema {schema}") } else { format!("schema {schema}") };
+            let subject =
+                if Some(&schema) == state { format!("state schema {schema}") } else { format!("schema {schema}") };
             if !reach(session, &list, subject, &Privilege::schema(&schema), role, findings).await {
                 missing.schemas.insert(schema);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Findings;
 use super::place::Places;
-use crate::config::{Config, ObjectName, Snowflake, Table};
+use crate::config::{Config, ObjectName, SchemaName, Snowflake, Table};
 use crate::privilege::{Privilege, stored};
 use crate::source::SourceError;
 use crate::source::object::{Plan, StreamMode};
@@ -40,11 +40,12 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
     let warehouse = check_warehouse(&session, settings, &role, findings).await;
     let places = Places::check(&session, config, &role, findings).await;
     let found = super::pattern::check(&session, config, &places, &role, findings).await;
-    let state = &settings.state_schema;
-    let state_ok = match places.in_the_way(state) {
-        Some(_) => false,
-        None => check_state_schema(&session, config, wake_warehouse && warehouse, &role, findings).await,
-    };
+    let mut state = config.state_schema_in_use().filter(|schema| places.in_the_way(schema).is_none());
+    if let Some(schema) = state
+        && !check_state_schema(&session, config, schema, wake_warehouse && warehouse, &role, findings).await
+    {
+        state = None;
+    }
     for table in config.tables.iter().chain(&found) {
         let needed = [Some(table.name.parent()), table.stream.as_ref().map(ObjectName::parent)];
         match needed.iter().flatten().find_map(|schema| places.in_the_way(schema)) {
@@ -53,7 +54,7 @@ pub(super) async fn check(config: &Config, wake_warehouse: bool, findings: &mut 
                 format!("it was not looked at: {place} is in the way"),
                 "mend that first",
             ),
-            None => super::object::check(&session, table, &role, state_ok.then_some(state), findings).await,
+            None => super::object::check(&session, config, table, &role, state, findings).await,
         }
     }
     session.close().await;
@@ -119,18 +120,18 @@ fn say(facts: &Facts, findings: &mut Findings) {
 async fn check_state_schema(
     session: &Arc<Session>,
     config: &Config,
+    schema: &SchemaName,
     wake: bool,
     role: &str,
     findings: &mut Findings,
 ) -> bool {
-    let schema = &config.snowflake.state_schema;
     let subject = format!("state schema {schema}");
     let tag = format!("SNOWMELT_CHECK_{:08X}", rand::random::<u32>());
     let table = schema.object(format!("{tag}_TABLE"));
     let stream = schema.object(format!("{tag}_STREAM"));
     let staging_table = schema.object(format!("{tag}_STAGING"));
     // Whoever reads only streams of others makes none.
-    let streams = config.tables.iter().any(|table| table.stream.is_none()) || !config.table_patterns.is_empty();
+    let streams = config.makes_streams();
     let tried = try_state_schema(session, &table, streams.then_some(&stream), &staging_table, wake).await;
     for (kind, name) in [("STREAM", &stream), ("TABLE", &staging_table), ("TABLE", &table)] {
         let sql = format!("DROP {kind} IF EXISTS {}", name.quoted());

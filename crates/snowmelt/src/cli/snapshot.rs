@@ -68,7 +68,7 @@ impl Snapshot {
             }
         };
         let ended = match Passage::open(&mut config, Authority::MustAnswer).await {
-            Ok(passage) => Passage::beside(passage, self.order(&config, &table)).await,
+            Ok(passage) => Box::pin(Passage::beside(passage, self.order(&config, &table))).await,
             Err(error) => Err(error),
         };
         match ended {

@@ -1,4 +1,4 @@
-//! `[delivery]`, `[poll]`, `[discovery]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
+//! `[delivery]`, `[poll]`, `[changes]`, `[discovery]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
 //!
 //! Promises: a slice fits four times into the memory budget and ends well
 //! before its transaction would. Leaves keeping to the budget to the pipeline.
@@ -41,6 +41,13 @@ pub struct Poll {
 pub struct Discovery {
     /// Time between two looks for tables that a `match` finds; default 1 min.
     pub interval: Duration,
+}
+
+/// `[changes]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// How far behind Snowflake's clock a window ends; default 60 s.
+    pub lag: Duration,
 }
 
 /// `[staleness]`.
@@ -134,6 +141,12 @@ impl Poll {
 impl Discovery {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
         Some(Self { interval: section.get("interval")? })
+    }
+}
+
+impl Changes {
+    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+        Some(Self { lag: section.get("lag")? })
     }
 }
 

@@ -13,7 +13,7 @@ use super::kafka::{Compression, Mechanism};
 use super::rule;
 use super::setting::{Fallback, Kind, Setting};
 use super::snowflake::{Authenticator, ResultFormat};
-use super::tables::{Mode, OnPoison, OnStale, Snapshot};
+use super::tables::{Mode, OnPoison, OnStale, Snapshot, Way};
 use Fallback::{Otherwise, Required, Value};
 
 /// A section of the file.
@@ -82,6 +82,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         "discovery",
         Presence::Always,
         "How often tables are looked for that a `match` of `[[tables]]` finds ([discovery.md](discovery.md)). Looking is metadata only and uses no warehouse.",
+    ),
+    section(
+        "changes",
+        Presence::Always,
+        "How tables are read that have `read = \"changes\"` ([when to choose it](operations.md#reading-without-a-stream)).",
     ),
     section(
         "staleness",
@@ -158,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
         "Role of the session."),
     setting("snowflake.warehouse", Kind::Text(&rule::FILLED), Otherwise("the connection's; else the user's default warehouse"), r#""SNOWMELT""#,
         "Warehouse that stages and reads changes. An idle table does not use it."),
-    setting("snowflake.state_schema", Kind::Text(&rule::SCHEMA), Required, r#""SNOWMELT.STATE""#,
+    setting("snowflake.state_schema", Kind::Text(&rule::SCHEMA), Otherwise("none; needed unless every table has `read = \"changes\"`"), r#""SNOWMELT.STATE""#,
         "Existing schema that holds streams and staging tables. Unquoted identifiers are upper-case, quoted ones are kept."),
     setting("snowflake.client_id", Kind::Text(&rule::FILLED), Value(r#""Go""#), r#""Go""#,
         "`CLIENT_APP_ID` of the login. Snowflake decides by it whether a session may have Arrow results."),
@@ -283,8 +288,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("discovery.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
         "Time between two looks."),
 
+    setting("changes.lag", millis(0, 6 * 3_600_000), Value(r#""60s""#), r#""30s""#,
+        "How far behind Snowflake's clock a window ends. Must be longer than it ever takes from the moment a commit is dated with until other sessions see it: a commit that shows later is missed. Windows are looked at a second time after twice as long, and one that has changed halts the capture ([guarantees.md](guarantees.md#windows-instead-of-a-stream)). Changes arrive about this much later."),
+
     setting("staleness.warn_before", millis(0, 90 * 24 * 3_600_000), Value(r#""72h""#), r#""24h""#,
-        "How long before it may go stale a stream is warned of, in the log and in the status."),
+        "How long before it may go stale a stream is warned of, in the log and in the status. Of a table that is read by windows, how long before changes leave Time Travel; at most half of that."),
     setting("staleness.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
         "Time between two looks at a stream's forecast. They use no warehouse."),
 
@@ -307,12 +315,16 @@ pub const SETTINGS: &[Setting] = &[
         "The topic; placeholders as in `topics.name`. Tables that both name a topic share it; see to it that their keys differ."),
     setting("tables[].snapshot", Kind::Choice(Snapshot::WORDS), Value(r#""initial""#), r#""never""#,
         "Where the table's events begin. External and directory tables need `never`: their streams cannot show what is there already."),
+    setting("tables[].read", Kind::Choice(Way::WORDS), Value(r#""stream""#), r#""changes""#,
+        "How its changes are read. `changes` needs change tracking to be on, and reads tables, event tables, Iceberg tables of Snowflake's catalog, and views. The two do not continue each other: after a change of this setting order a snapshot."),
+    setting("tables[].max_rows_per_batch", Kind::Integer { min: 1, max: 1_000_000_000_000 }, Otherwise("any number"), "1000000",
+        "With `read = \"changes\"`: a window that counts more rows is halved until it does not, down to a millisecond; what one transaction changed is never cut. Counting uses the warehouse. A stream's batch cannot be cut."),
     setting("tables[].mode", Kind::Choice(Mode::WORDS), Value(r#""standard""#), r#""append_only""#,
         "What is recorded of its changes. [Which kind allows what](events.md#kinds)."),
     setting("tables[].stream", Kind::Text(&rule::OBJECT), Otherwise("a stream of the publisher's own"), r#""SHOP.PUBLIC.ORDERS_STREAM""#,
         "An existing stream to consume, which nothing else may consume. It must be on this very object and of this `mode`. Goes with `snapshot = \"never\"`."),
     setting("tables[].on_stale", Kind::Choice(OnStale::WORDS), Value(r#""halt""#), r#""resnapshot""#,
-        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked."),
+        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked. With `read = \"changes\"`: when changes have left Time Travel or were not tracked, the table was replaced, or a window is not what it was."),
     setting("tables[].on_poison", Kind::Choice(OnPoison::WORDS), Value(r#""fail""#), r#""dead_letter""#,
         "What becomes of a row that is larger than `kafka.max_message_bytes`, or that has no form in JSON ([events.md](events.md#dead-letters))."),
     setting("tables[].filter", Kind::Text(&rule::FILTER), Otherwise("every row"), r#""REGION = 'EU' AND NOT IS_TEST""#,

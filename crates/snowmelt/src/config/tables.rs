@@ -48,6 +48,14 @@ choice! {
     }
 }
 
+choice! {
+    /// How a table's changes are read.
+    Way {
+        Stream = "stream", "through a stream, and staging tables in `snowflake.state_schema`";
+        Changes = "changes", "by closed windows of the table's history, with SELECT alone; nothing is made in Snowflake";
+    }
+}
+
 /// One of `[[tables]]`, or one that a pattern of them found.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -64,6 +72,10 @@ pub struct Table {
     pub names_topic: bool,
     /// Default `initial`.
     pub snapshot: Snapshot,
+    /// Default `stream`.
+    pub read: Way,
+    /// Rows that a window may count; `None`: any number. Only of tables that are read by windows.
+    pub max_rows_per_batch: Option<u64>,
     /// Default `standard`.
     pub mode: Mode,
     /// An existing stream to consume instead of creating one; `None`: create.
@@ -178,6 +190,7 @@ impl Table {
     ) -> Option<Self> {
         check_snapshot(section);
         check_on_stale(section);
+        check_way(section);
         check_key(section);
         let key = section.get::<Option<Vec<String>>>("key");
         let known_key = key.iter().flatten().flatten().cloned().collect::<Vec<_>>();
@@ -189,6 +202,8 @@ impl Table {
             topic,
             names_topic: section.given("topic"),
             snapshot: section.get("snapshot")?,
+            read: section.get("read")?,
+            max_rows_per_batch: section.get::<Option<usize>>("max_rows_per_batch")?.map(|rows| rows as u64),
             mode: section.get("mode")?,
             stream: section.get("stream")?,
             on_stale: section.get("on_stale")?,
@@ -232,6 +247,22 @@ fn check_on_stale(section: &Section<'_>) {
             "\"resnapshot\" does not go with an existing stream, which is not this program's to replace".to_owned(),
             "set on_stale = \"halt\", or remove stream".to_owned(),
         );
+    }
+}
+
+fn check_way(section: &Section<'_>) {
+    match section.get::<Way>("read") {
+        Some(Way::Changes) if section.given("stream") => section.refuse(
+            "stream",
+            "a table with read = \"changes\" is read without a stream".to_owned(),
+            "remove stream, or set read = \"stream\"".to_owned(),
+        ),
+        Some(Way::Stream) if section.given("max_rows_per_batch") => section.refuse(
+            "max_rows_per_batch",
+            "whoever reads a stream takes all its changes at once, so that a batch of it cannot be cut".to_owned(),
+            "remove it, or set read = \"changes\"; delivery.slice_rows bounds the rows of a transaction".to_owned(),
+        ),
+        _ => {}
     }
 }
 

@@ -168,7 +168,7 @@ fn every_setting_reaches_the_configuration() {
     let mut reached = BTreeSet::new();
     let home = Home::new();
     let env = |name: &str| home.env(name);
-    for file in ["full", "tokens", "tunnel", "key-pair", "connection"] {
+    for file in ["full", "tokens", "tunnel", "key-pair", "connection", "changes"] {
         let path = crate_path(&format!("tests/config/valid/{file}.toml"));
         let origin = path.to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -77,20 +77,20 @@ pub const LIST: [Entry; 11] = [
         privilege: "CREATE TABLE",
         on: "`snowflake.state_schema`",
         why: "to make staging tables and claims there",
-        when: "always",
+        when: "unless every object has `read = \"changes\"`",
     },
     Entry {
         need: Need::CreateStream,
         privilege: "CREATE STREAM",
         on: "`snowflake.state_schema`",
         why: "to make a stream for each captured object there",
-        when: "unless every object is read through a `stream`",
+        when: "unless every object is read through a `stream`, or has `read = \"changes\"`",
     },
     Entry {
         need: Need::Read,
         privilege: "SELECT; on an internal stage READ, on an external one USAGE",
         on: "every captured object. Of a view: the view alone, not what it reads",
-        why: "to make a stream on it and to read that",
+        why: "to make a stream on it and to read that; with `read = \"changes\"` to read its history",
         when: "always, also with `stream`",
     },
     Entry {

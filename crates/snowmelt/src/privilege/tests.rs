@@ -26,7 +26,7 @@ fn config(text: &str) -> Config {
 }
 
 fn object(kind: Kind, tracked: Option<bool>) -> Object {
-    Object { kind, owner: "OWNER".to_owned(), change_tracking: tracked, retention_days: Some(1) }
+    Object { kind, owner: "OWNER".to_owned(), change_tracking: tracked, retention_days: Some(1), created_ms: None }
 }
 
 fn named(name: &str) -> ObjectName {

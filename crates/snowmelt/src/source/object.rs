@@ -9,6 +9,7 @@
 //! is made ([`Object::refused_stream`]).
 
 mod plan;
+mod windows;
 
 use std::sync::Arc;
 
@@ -72,6 +73,8 @@ pub struct Object {
     pub change_tracking: Option<bool>,
     /// Days of Time Travel; `None` where SHOW does not say.
     pub retention_days: Option<u32>,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: Option<i64>,
 }
 
 impl Kind {
@@ -190,6 +193,7 @@ impl Object {
             owner: row.text("owner").unwrap_or_default(),
             change_tracking: row.text("change_tracking").map(|_| yes(row, "change_tracking")),
             retention_days: row.text("retention_time").and_then(|days| days.parse().ok()),
+            created_ms: row.millis("created_on"),
         }
     }
 

@@ -242,21 +242,13 @@ pub fn create_stream(
     )
 }
 
-/// The statement that moves the stream and keeps its rows, as one act.
+/// The expression for a change row's phase.
 ///
 /// Rows are numbered by phase, so that in one batch every key leaves before any key arrives, and a key-keeping update
 /// has its two halves side by side (see `docs/guarantees.md`). The phase of an update compares the key columns of its
 /// two halves, which share a row id: both values there or both NULL, and the least equal to the greatest. Where the
 /// filter let only one half through, the row came or went. Keys are compared before they are masked.
-#[must_use]
-pub fn create_staging(
-    staging: &ObjectName,
-    stream: &ObjectName,
-    claim: &ObjectName,
-    key: &[&Column],
-    selection: &Selection,
-    note: &Note,
-) -> String {
+pub(super) fn phase_of(key: &[&Column], selection: &Selection) -> String {
     let over = "OVER (PARTITION BY METADATA$ROW_ID)";
     let same_key: String = key
         .iter()
@@ -267,16 +259,29 @@ pub fn create_staging(
             format!(" AND COUNT({name}) {over} <> 1 AND EQUAL_NULL(MIN({value}) {over}, MAX({value}) {over})")
         })
         .collect();
-    let goes_or_comes = "IFF(METADATA$ACTION = 'DELETE', 0, 2)";
+    let whole_pair = selection.whole_pair();
+    format!("CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE IFF(METADATA$ACTION = 'DELETE', 0, 2) END")
+}
+
+/// The statement that moves the stream and keeps its rows, numbered by phase, as one act.
+#[must_use]
+pub fn create_staging(
+    staging: &ObjectName,
+    stream: &ObjectName,
+    claim: &ObjectName,
+    key: &[&Column],
+    selection: &Selection,
+    note: &Note,
+) -> String {
     format!(
         "CREATE TRANSIENT TABLE IF NOT EXISTS {staging}{columns} DATA_RETENTION_TIME_IN_DAYS = 0 COMMENT = {comment} AS \
          SELECT {star}, ROW_NUMBER() OVER (ORDER BY {phase}, METADATA$ROW_ID, METADATA$ACTION) AS {row} \
-         FROM (SELECT *, CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE {goes_or_comes} END AS {phase} \
+         FROM (SELECT *, {case} AS {phase} \
          FROM {stream} WHERE {condition}NOT EXISTS (SELECT 1 FROM {claim}))",
         staging = staging.quoted(),
         columns = selection.column_list([&quote(PHASE), &quote(ROW)]),
         star = selection.star(),
-        whole_pair = selection.whole_pair(),
+        case = phase_of(key, selection),
         condition = selection.condition(),
         comment = literal(&note.to_text()),
         phase = quote(PHASE),

@@ -16,7 +16,7 @@ GRANT USAGE ON SCHEMA "S"."P" TO ROLE "R";
 -- to make staging tables and claims there
 GRANT CREATE TABLE ON SCHEMA "OPS"."STATE" TO ROLE "R";
 
--- to make a stream on it and to read that
+-- to make a stream on it and to read that; with `read = "changes"` to read its history
 GRANT SELECT ON TABLE "S"."P"."V" TO ROLE "R";
 
 -- to read and move a stream that is there already

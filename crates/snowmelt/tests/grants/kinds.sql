@@ -18,7 +18,7 @@ GRANT CREATE TABLE ON SCHEMA "OPS"."STATE" TO ROLE "my role";
 -- to make a stream for each captured object there
 GRANT CREATE STREAM ON SCHEMA "OPS"."STATE" TO ROLE "my role";
 
--- to make a stream on it and to read that
+-- to make a stream on it and to read that; with `read = "changes"` to read its history
 GRANT SELECT ON TABLE "S"."P"."T" TO ROLE "my role";
 GRANT SELECT ON TABLE "S"."P"."TRACKED" TO ROLE "my role";
 GRANT SELECT ON VIEW "S"."P"."V" TO ROLE "my role";

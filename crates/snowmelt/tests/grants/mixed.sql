@@ -25,7 +25,7 @@ GRANT CREATE TABLE ON SCHEMA "OPS"."state" TO ROLE "SNOWMELT";
 -- to make a stream for each captured object there
 GRANT CREATE STREAM ON SCHEMA "OPS"."state" TO ROLE "SNOWMELT";
 
--- to make a stream on it and to read that
+-- to make a stream on it and to read that; with `read = "changes"` to read its history
 GRANT SELECT ON TABLE "SHOP"."PUBLIC"."ORDER" TO ROLE "SNOWMELT";
 GRANT SELECT ON TABLE "SHOP"."PUBLIC"."Größe ""x""" TO ROLE "SNOWMELT";
 GRANT SELECT ON TABLE "CRM"."SALES"."LEADS" TO ROLE "SNOWMELT";

@@ -22,7 +22,7 @@ GRANT CREATE TABLE ON SCHEMA "OPS"."STATE" TO ROLE "R";
 -- to make a stream for each captured object there
 GRANT CREATE STREAM ON SCHEMA "OPS"."STATE" TO ROLE "R";
 
--- to make a stream on it and to read that
+-- to make a stream on it and to read that; with `read = "changes"` to read its history
 GRANT SELECT ON TABLE "SHOP"."PUBLIC"."ORDERS_EU" TO ROLE "R";
 GRANT SELECT ON TABLE "CRM"."X"."LEADS_1" TO ROLE "R";
 

@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::publisher::Publisher;
 use crate::tables::{self, STATE};
+use crate::windows;
 use crate::world::{CHECKPOINTS, PASSWORD, Settings, World};
 
 /// The exit code, and the findings by subject.
@@ -201,4 +202,39 @@ async fn what_makes_a_warehouse_dear_is_said_with_its_remedy() {
         check(&world, &world.settings(), &["--metadata-only"]).await.says(level, "warehouse", &texts);
     }
     assert_eq!(world.snowflake.sim.warehouse("WH").expect("it is there").resumes, 0, "looking needs no warehouse");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_read_by_windows_need_history_and_no_more() {
+    let world = windows::selecting().await;
+    let settings = windows::windows(&world).set("changes.lag", "\"0s\"");
+    let used = world.snowflake.sim.engine().warehouse_statements();
+    let checked = check(&world, &settings, &[]).await;
+    assert_eq!(checked.all_of("problem"), Vec::<&String>::new(), "{:#?}", checked.findings);
+    assert_eq!(checked.code, Some(0));
+    for table in tables::ALL {
+        let subject = format!("windows of {}", table.topic());
+        checked.says("ok", &subject, &["read by windows", "changes not read within 1 days are lost"]);
+    }
+    assert_eq!(world.snowflake.sim.engine().warehouse_statements(), used, "the check used the warehouse");
+    assert!(checked.findings.keys().all(|subject| !subject.contains("state schema")), "{:#?}", checked.findings);
+
+    let mut account = world.account();
+    account.run("ALTER TABLE SHOP.PUBLIC.LINES SET CHANGE_TRACKING = FALSE").await;
+    account.run("REVOKE SELECT ON TABLE SHOP.PUBLIC.CUSTOMERS FROM ROLE READER").await;
+    account.run("ALTER TABLE SHOP.PUBLIC.VISITS SET DATA_RETENTION_TIME_IN_DAYS = 0").await;
+    let checked = check(&world, &settings, &[]).await;
+    assert_eq!(checked.code, Some(1));
+    checked.says("problem", "table SHOP.PUBLIC.CUSTOMERS", &["GRANT", "SELECT"]);
+    let words = "ALTER TABLE SHOP.PUBLIC.LINES SET CHANGE_TRACKING = TRUE";
+    checked.says("problem", "table SHOP.PUBLIC.LINES", &[words, "ACCOUNTADMIN"]);
+    checked.says("problem", "table SHOP.PUBLIC.VISITS", &["DATA_RETENTION_TIME_IN_DAYS is 0"]);
+    account.run("ALTER TABLE SHOP.PUBLIC.VISITS SET DATA_RETENTION_TIME_IN_DAYS = 1").await;
+    let keyless = "[{ name = \"SHOP.PUBLIC.VISITS\", read = \"changes\" }]";
+    for (settings, level, words) in [
+        (settings.clone().set("changes.lag", "\"6h\""), "warning", "less than changes.lag ago"),
+        (settings.set("tables", keyless), "problem", "set `key`, or snapshot = \"never\""),
+    ] {
+        check(&world, &settings, &[]).await.says(level, "windows of SHOP.PUBLIC.VISITS", &[words]);
+    }
 }

@@ -10,9 +10,9 @@ mod brokers;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
-mod evolution;
-#[cfg(test)]
 mod day;
+#[cfg(test)]
+mod evolution;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
@@ -74,3 +74,7 @@ mod tunnel;
 mod two_publishers;
 #[cfg(test)]
 mod values;
+#[cfg(test)]
+mod windows;
+#[cfg(test)]
+mod windows_lost;

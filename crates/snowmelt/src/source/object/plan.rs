@@ -138,7 +138,7 @@ impl Object {
         Err(self.refusal(name, reason, "set mode = \"append_only\", or capture a view that leaves these columns out"))
     }
 
-    fn refusal(&self, name: &ObjectName, reason: String, remedy: &str) -> SourceError {
+    pub(super) fn refusal(&self, name: &ObjectName, reason: String, remedy: &str) -> SourceError {
         SourceError::NotCapturable {
             object: name.to_string(),
             kind: self.kind.word().to_owned(),
@@ -211,15 +211,15 @@ fn is_named(shown: &str, name: &ObjectName) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::config::{Columns, OnPoison, OnStale};
+    use crate::config::{Columns, OnPoison, OnStale, Way};
 
-    fn object(kind: Kind) -> Object {
-        Object { kind, owner: "R".to_owned(), change_tracking: Some(true), retention_days: Some(1) }
+    pub(crate) fn object(kind: Kind) -> Object {
+        Object { kind, owner: "R".to_owned(), change_tracking: Some(true), retention_days: Some(1), created_ms: None }
     }
 
-    fn table(mode: Mode, snapshot: Snapshot, key: Option<&str>) -> Table {
+    pub(crate) fn table(mode: Mode, snapshot: Snapshot, key: Option<&str>) -> Table {
         Table {
             name: "D.S.T".parse().unwrap(),
             pattern: None,
@@ -232,6 +232,8 @@ mod tests {
             dead_letters: None,
             filter: None,
             columns: Columns::default(),
+            read: Way::Stream,
+            max_rows_per_batch: None,
             mode,
             stream: None,
         }
