@@ -90,7 +90,13 @@ fn scripts_are_the_committed_ones() {
         "role = \"R\"\nwarehouse = \"WH\"\nstate_schema = \"OPS.STATE\"\n\
          [[tables]]\nname = \"S.P.V\"\nstream = \"S.P.VS\"\nsnapshot = \"never\"\n",
     );
+    // Neither a state schema nor a stream: what is read by windows needs SELECT alone.
+    let windows = config(
+        "role = \"READER\"\nwarehouse = \"WH\"\n\
+         [[tables]]\nname = \"S.P.T\"\nread = \"changes\"\n[[tables]]\nmatch = \"S.P.V_*\"\nread = \"changes\"\n",
+    );
     for (name, script) in [
+        ("windows", script(&windows, &Known::default(), "READER", None)),
         ("mixed", script(&mixed, &Known::default(), &stored("snowmelt"), Some("snowmelt"))),
         ("kinds", script(&kinds, &asked, &stored("\"my role\""), None)),
         ("patterns", script(&patterns, &Known::default(), "R", Some("\"u\""))),
