@@ -7,22 +7,16 @@ with a `read_committed` confluent-kafka consumer, and compares the fold by key w
 Closes with the line `N passed, N failed`.
 """
 
-import base64
-import datetime
-import decimal
 import json
 import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 
-import confluent_kafka
-import snowflake.connector
-from snowflake.connector.converter_null import SnowflakeNoConverterToPython
+from lab import Lab, Reader, expected, same
 
 SEED = int(os.environ.get("SNOWMELT_SEED", random.SystemRandom().randrange(1 << 32)))
 ROUNDS = 30
@@ -34,7 +28,7 @@ name = "conformance"
 account = "local"
 url = "{url}"
 user = "someone"
-password = {{ env = "SNOWMELT_TEST_PASSWORD" }}
+password = { env = "SNOWMELT_TEST_PASSWORD" }
 role = "ACCOUNTADMIN"
 warehouse = "WH"
 state_schema = "LAB.STATE"
@@ -43,7 +37,7 @@ bootstrap_servers = ["{servers}"]
 [poll]
 interval = "50ms"
 [topics]
-name = "lab.{{table}}"
+name = "lab.{table}"
 partitions = 3
 [delivery]
 slice_rows = 20
@@ -73,168 +67,29 @@ EDGES = [
 ]
 
 
-class Lab:
-    """The processes under test."""
-
-    def __init__(self, binary, folder):
-        self.binary, self.folder = binary, folder
-        self.env = dict(os.environ, SNOWMELT_TEST_PASSWORD="not a secret")
-        self.sim = subprocess.Popen(
-            [binary, "--log", "error", "sim", "--json", "--listen", "127.0.0.1:0", "--kafka", "127.0.0.1:0"],
-            stdout=subprocess.PIPE, text=True)
-        said = json.loads(self.sim.stdout.readline())
-        self.url, self.servers = said["url"], said["bootstrap_servers"]
-        host, port = self.url.removeprefix("http://").split(":")
-        login = dict(user="someone", password="not a secret", account="local", host=host, port=int(port),
-                     protocol="http", role="ACCOUNTADMIN")
-        self.connection = snowflake.connector.connect(**login, session_parameters={"TIMEZONE": "UTC"})
-        self.unconverted = snowflake.connector.connect(
-            **login, converter_class=SnowflakeNoConverterToPython,
-            session_parameters={"TIMEZONE": "UTC", "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "JSON"})
-        self.config = folder / "snowmelt.toml"
-        self.config.write_text(CONFIG.format(url=self.url, servers=self.servers))
-        self.publisher = None
-
-    def sql(self, text):
-        return self.connection.cursor().execute(text).fetchall()
-
-    def wire(self, text):
-        """Rows as the protocol's own texts."""
-        cursor = self.unconverted.cursor()
-        cursor.execute("use schema lab.public")
-        cursor.execute("use warehouse wh")
-        return cursor.execute(text).fetchall()
-
-    def start(self):
-        log = open(self.folder / "publisher.log", "a")
-        self.publisher = subprocess.Popen([self.binary, "run", "--config", self.config], env=self.env, stderr=log)
-
-    def stop(self, how):
-        self.publisher.send_signal(how)
-        return self.publisher.wait(timeout=35)
-
-    def close(self):
-        for process in (self.publisher, self.sim):
-            if process and process.poll() is None:
-                process.kill()
-                process.wait()
-
-
-class Reader:
-    """A read_committed librdkafka consumer that folds by key and judges every event."""
-
-    def __init__(self, servers, topics):
-        self.consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": servers, "group.id": f"conformance-{SEED}", "isolation.level": "read_committed",
-            "auto.offset.reset": "earliest", "enable.auto.commit": False})
-        self.consumer.subscribe(topics)
-        self.rows = {topic: {} for topic in topics}
-        self.seen, self.events, self.wrong = set(), 0, []
-
-    def poll(self):
-        for message in self.consumer.consume(500, timeout=0.2):
-            if message.error():
-                if message.error().code() != confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    self.wrong.append(f"consumer: {message.error()}")
-                continue
-            self.take(message.topic(), message.key().decode(), message.value())
-
-    def take(self, topic, key, value):
-        rows = self.rows[topic]
-        if value is None:
-            if key in rows:
-                self.wrong.append(f"{topic} {key}: a tombstone for a key that is there")
-            return
-        event = json.loads(value, parse_float=decimal.Decimal)
-        source = event["source"]
-        position = (topic, source["generation"], source["batch"], source["row"], event["op"])
-        if position in self.seen:
-            self.wrong.append(f"{position}: came twice")
-        self.seen.add(position)
-        self.events += 1
-        if event["before"] != rows.get(key):
-            self.wrong.append(f"{position} {key}: before is not the previous after")
-        if event["after"] is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = event["after"]
-
-
-DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
-
-
-def clock(seconds, digits):
-    """Wall-clock text of whole seconds since 1970 and nine digits of fraction; datetime alone would end at microseconds."""
-    days, rest = divmod(seconds, 86400)
-    day = datetime.date.fromordinal(DAY_ZERO + days).isoformat()
-    return f"{day}T{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}.{digits}"
-
-
-def split(text):
-    """Seconds rounded down and nine digits, of a wire text such as `-0.000000001`."""
-    whole = decimal.Decimal(text).scaleb(9).to_integral_exact()
-    seconds, nanos = divmod(int(whole), 10**9)
-    return seconds, f"{nanos:09}"
-
-
-def expected(kind, text):
-    """A cell as the publisher's documents say that it is written, from the connector's unconverted wire text."""
-    if text is None:
-        return None
-    if kind == "integer":
-        return int(text)
-    if kind == "float":
-        return {"NaN": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text) or decimal.Decimal(repr(float(text)))
-    if kind == "boolean":
-        return text in ("1", "true", True)
-    if kind == "binary":
-        return base64.b64encode(bytes.fromhex(text)).decode()
-    if kind == "date":
-        return datetime.date.fromordinal(DAY_ZERO + int(text)).isoformat()
-    if kind == "time":
-        return clock(*split(text)).partition("T")[2]
-    if kind == "ntz":
-        return clock(*split(text))
-    if kind == "ltz":
-        return clock(*split(text)) + "Z"
-    if kind == "tz":
-        instant, minutes = text.split(" ")
-        offset = int(minutes) - 1440
-        seconds, digits = split(instant)
-        sign = "-" if offset < 0 else "+"
-        return f"{clock(seconds + offset * 60, digits)}{sign}{abs(offset) // 60:02}:{abs(offset) % 60:02}"
-    return text
-
-
+# Kind and scale of each column.
 THINGS_KINDS = {
-    "ID": "integer", "EXACT": "decimal", "SMALL": "decimal", "RATIO": "float", "FLAG": "boolean", "LABEL": "text",
-    "RAW": "binary", "DAY": "date", "CLOCK": "time", "NTZ": "ntz", "LTZ": "ltz", "TZ": "tz", "DOC": "document"}
-PAIRS_KINDS = {"A": "integer", "B": "integer", "N": "integer"}
+    "ID": ("number", 0), "EXACT": ("number", 10), "SMALL": ("number", 2), "RATIO": ("float", 0), "FLAG": ("boolean", 0),
+    "LABEL": ("text", 0), "RAW": ("binary", 0), "DAY": ("date", 0), "CLOCK": ("time", 9), "NTZ": ("ntz", 9),
+    "LTZ": ("ltz", 9), "TZ": ("tz", 9), "DOC": ("document", 0)}
+PAIRS_KINDS = {"A": ("number", 0), "B": ("number", 0), "N": ("number", 0)}
 
 
 def table(lab, name, kinds, key):
+    """Rows by the text of the record's key, in which whole numbers stand as they are."""
     rows = {}
     for row in lab.wire(f"select {', '.join(kinds)} from {name}"):
-        image = {column: expected(kind, cell) for (column, kind), cell in zip(kinds.items(), row)}
-        rows[json.dumps({column: image[column] for column in key}, separators=(",", ":"))] = image
+        image = {column: expected(kind, cell, scale) for (column, (kind, scale)), cell in zip(kinds.items(), row)}
+        rows["{" + ",".join(f"{json.dumps(column)}:{image[column]}" for column in key) + "}"] = image
     return rows
 
 
-def same(name, got, want):
-    """JSON documents are compared as documents: the connector indents them."""
-    if name == "DOC" and got is not None and want is not None:
-        return json.loads(got, parse_float=str) == json.loads(want, parse_float=str)
-    if isinstance(want, decimal.Decimal):
-        return got is not None and decimal.Decimal(str(got)) == want
-    return got == want
-
-
-def differences(got, want):
+def differences(kinds, got, want):
     found = [f"{key}: not in kafka" for key in want.keys() - got.keys()]
     found += [f"{key}: in kafka only" for key in got.keys() - want.keys()]
     for key in want.keys() & got.keys():
         for name, value in want[key].items():
-            if not same(name, got[key].get(name), value):
+            if not same(kinds[name][0], got[key].get(name), value):
                 found.append(f"{key} {name}: kafka {got[key].get(name)!r}, snowflake {value!r}")
     return found
 
@@ -271,8 +126,8 @@ def settle(lab, reader):
     deadline = time.monotonic() + PATIENCE
     while True:
         reader.poll()
-        found = differences(reader.rows["lab.THINGS"], table(lab, "things", THINGS_KINDS, ["ID"]))
-        found += differences(reader.rows["lab.PAIRS"], table(lab, "pairs", PAIRS_KINDS, ["A", "B"]))
+        found = differences(THINGS_KINDS, reader.rows["lab.THINGS"], table(lab, "things", THINGS_KINDS, ["ID"]))
+        found += differences(PAIRS_KINDS, reader.rows["lab.PAIRS"], table(lab, "pairs", PAIRS_KINDS, ["A", "B"]))
         if not found or time.monotonic() > deadline:
             return found
 
@@ -289,7 +144,7 @@ def main():
             print(f"       {problem}")
 
     with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(sys.argv[1], pathlib.Path(folder))
+        lab = Lab(sys.argv[1], pathlib.Path(folder), CONFIG)
         try:
             for statement in ("create warehouse wh", "use warehouse wh", "create database lab", "create schema lab.state",
                               "use schema lab.public", THINGS, "create table pairs (a int, b int, n int)"):

@@ -5,8 +5,11 @@
 
 mod kafka;
 mod object;
+mod pattern;
+mod place;
 mod snowflake;
 mod tunnel;
+mod windows;
 
 use serde::Serialize;
 
@@ -95,7 +98,10 @@ impl Findings {
 /// that the warehouse will run one; without it that is left open and said so.
 pub async fn check(config: &Config, wake_warehouse: bool) -> Findings {
     let mut findings = Findings::default();
-    snowflake::check(config, wake_warehouse, &mut findings).await;
-    tunnel::through(config.clone(), &mut findings, kafka::check).await;
+    let found = snowflake::check(config, wake_warehouse, &mut findings).await;
+    // From here on a table that was found is like one that is named.
+    let mut config = config.clone();
+    config.tables.extend(found);
+    tunnel::through(config, &mut findings, kafka::check).await;
     findings
 }

@@ -4,10 +4,17 @@
 //! it covers. So a checkpoint is committed if and only if its events are. It also carries the capture's random nonce
 //! (part of every object name in Snowflake) and the number of the last claim, which fences older publishers there.
 
+mod window;
+
 use serde::{Deserialize, Serialize};
 
-/// The layout this writer writes.
-pub const VERSION: u32 = 1;
+pub use window::{Look, Window};
+
+/// The newest layout this program knows: that of captures that are read by windows. An older program must not take such
+/// a checkpoint for one of a stream.
+pub const VERSION: u32 = 2;
+/// The layout of captures that are read through streams.
+const OF_STREAMS: u32 = 1;
 
 /// How far a capture is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +40,9 @@ pub struct Checkpoint {
     /// Whether changes from before this generation's snapshot may be missing from Kafka, deletes above all.
     #[serde(default)]
     pub gap: bool,
+    /// Where in the table's history the capture is; there if and only if it is read by windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// The last command that this capture has dealt with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Answered>,
@@ -83,7 +93,7 @@ impl Checkpoint {
     #[must_use]
     pub fn start(capture: &str, nonce: String) -> Self {
         Self {
-            version: VERSION,
+            version: OF_STREAMS,
             capture: capture.to_owned(),
             nonce,
             claim: 0,
@@ -93,6 +103,7 @@ impl Checkpoint {
             rows: 0,
             schema: String::new(),
             gap: false,
+            window: None,
             command: None,
             writer: writer(),
         }
@@ -101,20 +112,33 @@ impl Checkpoint {
     /// The checkpoint a publisher writes first of all: same position, next claim.
     #[must_use]
     pub fn claimed(&self) -> Self {
-        Self { version: VERSION, claim: self.claim + 1, writer: writer(), ..self.clone() }
+        Self { claim: self.claim + 1, ..self.clone() }.written()
     }
 
     /// The checkpoint after `row` of `rows` rows of staging table `batch`.
     #[must_use]
     pub fn advanced(&self, batch: u64, row: u64, rows: u64, schema: &str) -> Self {
-        Self { version: VERSION, batch, row, rows, schema: schema.to_owned(), writer: writer(), ..self.clone() }
+        Self { batch, row, rows, schema: schema.to_owned(), ..self.clone() }.written()
+    }
+
+    /// The same position, in the window that was read; `None` for a staging table.
+    #[must_use]
+    pub fn of_window(self, window: Option<Window>) -> Self {
+        Self { window, ..self }.written()
     }
 
     /// The checkpoint at the beginning of the next generation: a new snapshot of the table. `gap` says that what
-    /// happened before it may not all have been read.
+    /// happened before it may not all have been read. Without a gap a window stays: the snapshot is of its end.
     #[must_use]
     pub fn next_generation(&self, gap: bool) -> Self {
-        Self { generation: self.generation + 1, batch: 0, row: 0, rows: 0, gap, writer: writer(), ..self.clone() }
+        let window = self.window.clone().filter(|_| !gap);
+        Self { generation: self.generation + 1, batch: 0, row: 0, rows: 0, gap, window, ..self.clone() }.written()
+    }
+
+    /// As this program writes it.
+    fn written(self) -> Self {
+        let version = if self.window.is_some() { VERSION } else { OF_STREAMS };
+        Self { version, writer: writer(), ..self }
     }
 
     /// The same position, with a command dealt with.
@@ -178,6 +202,28 @@ mod tests {
         let read = Checkpoint::from_bytes("p/DB.S.T", &checkpoint.to_bytes()).unwrap();
         assert_eq!(read, checkpoint);
         assert!(!read.batch_is_whole());
+    }
+
+    #[test]
+    fn a_window_makes_it_unreadable_to_programs_that_know_none() {
+        let start = Checkpoint::start("p/DB.S.T", "0A1B2C3D".into());
+        assert_eq!(start.version, 1);
+        let window = Window {
+            from: Some(1),
+            to: 2,
+            table: 0,
+            key: Some(vec!["ID".into()]),
+            append_only: false,
+            filter: None,
+            columns: "c".into(),
+            sum: "-7".into(),
+            looks: vec![Look { from: None, to: 1, rows: 3, sum: "5".into(), columns: "c".into() }],
+        };
+        let read = start.advanced(1, 4, 4, "f").of_window(Some(window));
+        assert_eq!(read.version, 2);
+        assert_eq!(Checkpoint::from_bytes("p/DB.S.T", &read.to_bytes()).unwrap(), read);
+        assert_eq!(read.next_generation(false).window, read.window, "a snapshot without a gap is of the window's end");
+        assert_eq!((read.next_generation(true).window, read.next_generation(true).version), (None, 1));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod signal;
 #[cfg(feature = "demo")]
 mod sim;
 mod snapshot;
+mod sql;
 mod tunnel;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -69,6 +70,9 @@ enum Verb {
     /// Run the simulated Snowflake (and an embedded Kafka) as a playground for any client
     #[cfg(feature = "demo")]
     Sim(sim::Sim),
+    /// Print SQL that somebody has to run in Snowflake beforehand
+    #[command(subcommand)]
+    Sql(sql::Sql),
 }
 
 impl Cli {
@@ -104,7 +108,7 @@ impl Cli {
     /// Runs the verb to its end.
     pub async fn run(self) -> ExitCode {
         match self.verb {
-            Verb::Check(check) => check.run().await,
+            Verb::Check(check) => Box::pin(check.run()).await,
             #[cfg(feature = "demo")]
             Verb::Demo(demo) => demo.run().await,
             Verb::Health(health) => health.run().await,
@@ -116,6 +120,7 @@ impl Cli {
             Verb::Snapshot(snapshot) => Box::pin(snapshot.run()).await,
             #[cfg(feature = "demo")]
             Verb::Sim(sim) => sim.run().await,
+            Verb::Sql(sql) => sql.run().await,
         }
     }
 }
@@ -126,7 +131,7 @@ impl Verb {
         match self {
             #[cfg(feature = "demo")]
             Self::Demo(_) => "error",
-            Self::Check(_) | Self::Snapshot(_) => "error",
+            Self::Check(_) | Self::Snapshot(_) | Self::Sql(_) => "error",
             _ => "info,krafka=warn,datafusion=warn",
         }
     }

@@ -20,6 +20,7 @@ mod filter;
 mod format;
 mod kafka;
 mod name;
+mod name_pattern;
 mod nearest;
 mod pace;
 mod pattern;
@@ -33,6 +34,7 @@ mod secret;
 mod setting;
 mod settings;
 mod snowflake;
+mod table_pattern;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -56,7 +58,8 @@ pub use filter::Filter;
 pub use format::{BinaryForm, Envelope, Format, Numbers, VariantForm};
 pub use kafka::{Compression, Kafka, Mechanism, Sasl, Tls};
 pub use name::{NameError, ObjectName, SchemaName, identifier, quote};
-pub use pace::{Delivery, Poll, Retry, Staleness};
+pub use name_pattern::{Glob, NamePattern};
+pub use pace::{Changes, Delivery, Discovery, Poll, Retry, Staleness};
 pub use pattern::Pattern;
 pub use private_key::{KeyError, PrivateKey};
 pub use problem::{Problem, Problems, Refusal};
@@ -66,13 +69,14 @@ pub use secret::{Secret, SecretError, SecretSource};
 pub use setting::{Fallback, Kind, Setting};
 pub use settings::SETTINGS;
 pub use snowflake::{Authenticator, ResultFormat, Snowflake};
-pub use tables::{Mode, OnPoison, OnStale, Snapshot, Table};
+pub use table_pattern::{FoundRefusal, TablePattern};
+pub use tables::{Mode, OnPoison, OnStale, Snapshot, Table, Way};
 pub use token::{Token, TokenCommand};
 pub use topics::{Checkpoint, TopicTemplate, Topics};
 pub use tunnel::{PortRange, PortRangeError, Tunnel};
 
-use reading::Reading;
-use tables::Naming;
+use reading::{Reading, Section};
+use tables::{Naming, Tables};
 
 /// Everything a publisher is told. Field names are the keys of the file.
 #[derive(Debug, Clone)]
@@ -96,12 +100,18 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[poll]`.
     pub poll: Poll,
+    /// `[changes]`.
+    pub changes: Changes,
     /// `[staleness]`.
     pub staleness: Staleness,
     /// `[retry]`.
     pub retry: Retry,
-    /// `[[tables]]`, at least one.
+    /// `[discovery]`.
+    pub discovery: Discovery,
+    /// `[[tables]]` with a `name`.
     pub tables: Vec<Table>,
+    /// `[[tables]]` with a `match`; of both together there is at least one.
+    pub table_patterns: Vec<TablePattern>,
 }
 
 impl Config {
@@ -110,6 +120,17 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, Problems> {
         let origin = path.display().to_string();
         Self::parse(Text::of_file(path)?.as_str(), &origin, &|name| std::env::var(name).ok())
+    }
+
+    /// The same, but as logged in through `connection` of `connections.toml`: what the file says of its own login does
+    /// not count.
+    pub fn load_through(path: &Path, connection: &str) -> Result<Self, Problems> {
+        let origin = path.display().to_string();
+        let env = |name: &str| std::env::var(name).ok();
+        let mut reading = Reading::of(Text::of_file(path)?.as_str(), &origin, &env)?;
+        reading.log_in_through(connection);
+        let config = Self::build(&reading, &env);
+        reading.finish(config)
     }
 
     /// Reads `text` as the file `origin`: problems name that path, and relative
@@ -135,6 +156,7 @@ impl Config {
         let format = Format::build(&reading.section("format"));
         let delivery = Delivery::build(&reading.section("delivery"), kafka_section.get("transaction_timeout"));
         let poll = Poll::build(&reading.section("poll"));
+        let changes = Changes::build(&reading.section("changes"));
         let staleness = Staleness::build(&reading.section("staleness"));
         let retry = Retry::build(&reading.section("retry"));
         let naming = Naming {
@@ -143,7 +165,10 @@ impl Config {
             checkpoint: checkpoint.as_ref(),
             salted: reading.section("snowflake").given("hash_salt"),
         };
-        let tables = Table::build_all(&reading.each("tables"), &naming);
+        let discovery = Discovery::build(&reading.section("discovery"));
+        let tables = Tables::build(&reading.each("tables"), &naming);
+        check_state_schema(&reading.section("snowflake"), &reading.each("tables"));
+        let Tables { named: tables, patterns: table_patterns } = tables?;
         Some(Self {
             name: name?,
             snowflake: snowflake?,
@@ -154,9 +179,44 @@ impl Config {
             format: format?,
             delivery: delivery?,
             poll: poll?,
+            changes: changes?,
             staleness: staleness?,
             retry: retry?,
-            tables: tables?,
+            discovery: discovery?,
+            tables,
+            table_patterns,
         })
+    }
+}
+
+impl Config {
+    /// `snowflake.state_schema`, if any table is or may be read through a stream.
+    #[must_use]
+    pub fn state_schema_in_use(&self) -> Option<&SchemaName> {
+        let found = self.table_patterns.iter().map(|pattern| &pattern.settings);
+        let through_a_stream = self.tables.iter().chain(found).any(|table| table.read == Way::Stream);
+        self.snowflake.state_schema.as_ref().filter(|_| through_a_stream)
+    }
+
+    /// Whether any table is or may be read through a stream that this program makes.
+    #[must_use]
+    pub fn makes_streams(&self) -> bool {
+        let found = self.table_patterns.iter().map(|pattern| &pattern.settings);
+        self.tables.iter().chain(found).any(|table| table.read == Way::Stream && table.stream.is_none())
+    }
+}
+
+fn check_state_schema(snowflake: &Section<'_>, tables: &[Section<'_>]) {
+    let through_a_stream = tables.iter().find(|table| table.get::<Way>("read") == Some(Way::Stream));
+    if let Some(table) = through_a_stream.filter(|_| !snowflake.given("state_schema")) {
+        let name = table.get::<Option<ObjectName>>("name").flatten().map(|name| name.to_string());
+        let found = || Some(format!("what {} finds", table.get::<Option<NamePattern>>("match").flatten()?));
+        let name = name.or_else(found).unwrap_or_else(|| "a table".to_owned());
+        snowflake.refuse(
+            "state_schema",
+            format!("is missing, and {name} is read through a stream"),
+            "name a schema in which the role may create streams and tables, or set read = \"changes\" for every table"
+                .to_owned(),
+        );
     }
 }

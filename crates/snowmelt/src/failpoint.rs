@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Every place, in the data's order.
+/// Every place of a capture that reads a stream, in the data's order.
 pub const ALL: [&str; 11] = [
     "after-fence",
     "after-claim",
@@ -18,6 +18,18 @@ pub const ALL: [&str; 11] = [
     "after-commit",
     "before-release",
     "after-release",
+    "after-generation",
+];
+
+/// Every place of a capture that reads windows, in the data's order.
+pub const OF_WINDOWS: [&str; 8] = [
+    "after-fence",
+    "after-claim",
+    "before-window",
+    "after-window",
+    "mid-slice",
+    "before-commit",
+    "after-commit",
     "after-generation",
 ];
 

@@ -1,4 +1,5 @@
-//! All captures of a publisher: started together, and each going its own way.
+//! All captures of a publisher: started together, joined by those of tables that are found later, and each going its
+//! own way.
 //!
 //! Promises: what stops one table stops no other. A table that waits for a person is tried again from time to time, as
 //! long as another still works; when none does, the publisher ends and its exit code says why. Leaves what a capture
@@ -7,18 +8,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
 use crate::budget::Budget;
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::discovery::Discovery;
 use crate::error::{Error, ExitCode};
 use crate::pipeline::Capture;
 use crate::sink::{Cluster, Commands, commands};
 use crate::status::Status;
+use crate::warehouse::Warehouse;
 
 /// First wait before commands are looked for again.
 const FIRST_TRY: Duration = Duration::from_millis(50);
@@ -31,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) status: Status,
     pub(crate) stop: CancellationToken,
     pub(crate) commands: Commands,
+    pub(crate) clock: Clock,
+    pub(crate) warehouse: Warehouse,
     cluster: Arc<OnceCell<Cluster>>,
     /// How many captures work, or may begin to without a person.
     working: watch::Sender<usize>,
@@ -66,22 +72,43 @@ impl Shared {
 
 /// Carries all configured tables until `stop`, or until none can go on. Returns the process's exit code.
 pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -> ExitCode {
+    run_by(Clock::default(), config, status, stop).await
+}
+
+/// The same by a clock that the caller may move: probes, waits for the warehouse and its estimated cost go by it.
+pub async fn run_by(clock: Clock, config: Arc<Config>, status: Status, stop: CancellationToken) -> ExitCode {
     let (follower, commands) = commands::channel();
+    let warehouse = Warehouse::new(&clock, &config.poll);
+    status.charge_to(warehouse.clone());
     let shared = Shared {
         budget: Budget::new(config.delivery.memory),
         config: Arc::clone(&config),
         status: status.clone(),
         stop: stop.clone(),
         commands,
+        clock,
+        warehouse,
         cluster: Arc::new(OnceCell::new()),
         working: watch::Sender::new(0),
     };
     // Every capture counts before the first begins, so that none finds itself the last too early.
     let captures: Vec<Capture> =
         config.tables.iter().map(|table| Capture::new(table.clone(), shared.clone())).collect();
+    let (to, mut found) = mpsc::unbounded_channel();
+    let discovery = (!config.table_patterns.is_empty()).then(|| Discovery::new(shared.clone(), to));
     let mut running: JoinSet<ExitCode> = captures.into_iter().map(Capture::run).collect();
+    let _discovery = discovery.map(|discovery| AbortOnDropHandle::new(tokio::spawn(discovery.run())));
     let _follower = AbortOnDropHandle::new(tokio::spawn(async move { follow(follower, &config).await }));
-    while let Some(ended) = running.join_next().await {
+    loop {
+        let ended = tokio::select! {
+            Some(capture) = found.recv() => {
+                running.spawn(Capture::run(capture));
+                continue;
+            }
+            Some(ended) = running.join_next() => ended,
+            // The discovery has ended, and so has every capture.
+            else => break,
+        };
         match ended {
             // Whoever claimed one capture of this pipeline is another publisher of it: all give way.
             Ok(ExitCode::Fenced) => stop.cancel(),
@@ -94,6 +121,7 @@ pub async fn run(config: Arc<Config>, status: Status, stop: CancellationToken) -
         peak = shared.budget.peak(),
         "most bytes in flight at one time"
     );
+    shared.warehouse.sum_up();
     let codes = status.snapshot().into_values().filter_map(|capture| capture.exit);
     codes.max_by_key(|code| (*code == ExitCode::Fenced, *code != ExitCode::Ok)).unwrap_or(ExitCode::Bug)
 }

@@ -51,7 +51,7 @@ async fn ready(Shared(status): Shared<Status>) -> (StatusCode, String) {
     let tables = status.snapshot();
     for (table, capture) in &tables {
         match &capture.state {
-            State::Idle | State::Delivering { .. } => {}
+            State::Idle | State::Waiting { .. } | State::Delivering { .. } => {}
             State::Halted { reason } => words.push_str(&format!("{table} waits for a person: {reason}\n")),
             State::Resuming => {
                 ready = false;

@@ -10,7 +10,7 @@
 //!
 //! # Layout, in the data's order
 //!
-//! - [`fleet`]: all captures of a publisher. [`pipeline`]: the one loop of each, which joins everything below.
+//! - [`fleet`]: all captures of a publisher. [`discovery`]: tables that patterns find. [`pipeline`]: the one loop of each, which joins everything below.
 //! - [`source`]: a session of the driver protocol, staging tables, typed values.
 //! - [`change`]: staged rows to change events. [`encode`]: events to bytes. `slicing`: bytes to transactions.
 //! - [`sink`]: fencing, the checkpoint topic, one transaction per slice. [`checkpoint`]: what flows back.
@@ -19,7 +19,7 @@
 //! - [`config`], [`error`], [`status`], [`budget`], [`backoff`], [`failpoint`]: what they share.
 //! - `inlet`: the tunnel's near end, when it is in this process. `membership`: how any node joins its project.
 //! - `embedded` (feature `demo`): the Kafka cluster inside the process.
-//! - [`check`]: tries beforehand what the pipeline will need. [`cli`]: one file per verb.
+//! - [`privilege`]: what the role needs in Snowflake. [`check`]: tries beforehand what the pipeline will need. [`cli`]: one file per verb.
 //!
 //! Source and sink never meet; what knows both is the pipeline.
 
@@ -29,8 +29,10 @@ pub mod change;
 pub mod check;
 pub mod checkpoint;
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod config;
+pub mod discovery;
 #[cfg(feature = "demo")]
 pub mod embedded;
 pub mod encode;
@@ -41,10 +43,13 @@ pub mod health;
 mod inlet;
 mod membership;
 pub mod metrics;
+mod moment;
 pub mod notification;
 pub mod pipeline;
+pub mod privilege;
 pub mod shape;
 pub mod sink;
 mod slicing;
 pub mod source;
 pub mod status;
+pub mod warehouse;

@@ -7,13 +7,14 @@ use std::time::Instant;
 use crate::status::{CaptureStatus, State, Status, now_ms};
 
 /// Every state, so that a rule can ask for one that no table is in.
-const STATES: [&str; 7] = ["resuming", "delivering", "idle", "retrying", "halted", "fenced", "stopped"];
+const STATES: [&str; 8] = ["resuming", "delivering", "idle", "waiting", "retrying", "halted", "fenced", "stopped"];
 
 fn state(state: &State) -> &'static str {
     match state {
         State::Resuming => "resuming",
         State::Delivering { .. } => "delivering",
         State::Idle => "idle",
+        State::Waiting { .. } => "waiting",
         State::Retrying { .. } => "retrying",
         State::Halted { .. } => "halted",
         State::Fenced { .. } => "fenced",
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn a_table_of_any_name_has_each_figure_on_a_line_of_its_own() {
         let status = Status::default();
-        status.add("DB.S.\"odd \"\"name\"\"\n\\\"", "topic");
+        status.add("DB.S.\"odd \"\"name\"\"\n\\\"", "topic", None);
         let text = text(&status);
         let labels = r#"table="DB.S.\"odd \"\"name\"\"\n\\\"""#;
         assert!(text.contains(&format!("snowmelt_events_total{{{labels},topic=\"topic\"}} 0\n")), "{text}");

@@ -15,6 +15,7 @@
 //! moves by a commit; after any failure everything is dropped and the loop starts at its first line.
 
 mod announce;
+mod pace;
 mod patience;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::announce::Announcer;
+use self::pace::Pace;
 use self::patience::Patience;
 use crate::checkpoint::Checkpoint;
 use crate::command::{Command, Wish};
@@ -40,6 +42,8 @@ use crate::status::{Committed, State};
 
 /// A capture that ran this long without a failure is taken for healthy again.
 const HEALTHY_AFTER: Duration = Duration::from_secs(60);
+/// A stream that may go stale this soon is read whatever it costs, if `staleness.warn_before` is not shorter still.
+const READ_BEFORE_STALE: Duration = Duration::from_secs(6 * 3_600);
 
 /// One table's way to Kafka.
 pub(crate) struct Capture {
@@ -49,6 +53,9 @@ pub(crate) struct Capture {
     table: Table,
     shared: Shared,
     patience: Patience,
+    pace: Pace,
+    /// Whether the stream must not wait any longer.
+    pressed: bool,
     /// The last claim of this process; 0 before the first.
     claim: u64,
     /// The command that was dealt with last, as far as this process knows.
@@ -66,10 +73,11 @@ enum Ended {
 impl Capture {
     pub(crate) fn new(table: Table, shared: Shared) -> Self {
         let name = table.name.to_string();
-        shared.status.add(&name, &table.topic);
+        shared.status.add(&name, &table.topic, table.pattern.as_deref());
         let id = format!("{}/{name}", shared.config.name);
         let patience = Patience::new(&shared);
-        Self { id, name, table, shared, patience, claim: 0, answered: None }
+        let pace = Pace::new(&shared.clock, &shared.warehouse, &name, shared.config.poll);
+        Self { id, name, table, shared, patience, pace, pressed: false, claim: 0, answered: None }
     }
 
     /// Carries until stopped; starts again from the checkpoint after every failure that passes by itself.
@@ -127,6 +135,7 @@ impl Capture {
             return self.obey(&command, true, &mut sink, &checkpoint).await.map(|()| Ended::Anew);
         }
         let Some(mut source) = self.open_source(&checkpoint).await? else { return Ok(Ended::Stopped) };
+        self.pace.restart();
         let outcome = loop {
             match self.step(&mut sink, &mut source, &mut checkpoint).await {
                 Ok(None) => {}
@@ -152,16 +161,22 @@ impl Capture {
         source: &mut Source,
         checkpoint: &mut Checkpoint,
     ) -> Result<Option<Ended>, Error> {
-        let batch = match self.shared.stop.run_until_cancelled(source.next_batch(checkpoint)).await {
+        self.pace.hurry(self.pressed || self.command(checkpoint).is_some());
+        self.pace.begin();
+        let looking = source.next_batch(checkpoint, &mut self.pace);
+        let batch = match self.shared.stop.run_until_cancelled(looking).await {
             None => return Ok(Some(Ended::Stopped)),
             Some(batch) => batch?,
         };
         self.patience.works(&self.shared);
         let idle = batch.is_none();
         if let Some(batch) = batch {
+            self.shared.warehouse.learn(source.session()).await;
+            let (rows, initial) = (batch.total, batch.note.initial);
             if self.deliver(batch, sink, checkpoint).await? {
                 source.look_again();
             }
+            self.pace.delivered(rows, initial);
             source.release(checkpoint).await?;
         }
         if self.shared.stop.is_cancelled() {
@@ -173,17 +188,29 @@ impl Capture {
             self.obey(&command, false, sink, checkpoint).await?;
             return Ok(Some(Ended::Anew));
         }
-        if idle {
-            self.shared.status.enter(&self.name, State::Idle);
+        if idle { self.rest(source, checkpoint).await } else { Ok(None) }
+    }
+
+    /// Waits until it is worth another look at the stream.
+    async fn rest(&mut self, source: &Source, checkpoint: &Checkpoint) -> Result<Option<Ended>, Error> {
+        let (state, until) = self.pace.rest();
+        self.shared.status.enter(&self.name, state);
+        let clock = self.shared.clock.clone();
+        loop {
             self.forecast(source, checkpoint).await?;
+            self.pace.hurry(self.pressed);
+            if self.pace.is_hurried() || clock.now() >= until {
+                return Ok(None);
+            }
             let news = self.shared.commands.other_than(&self.id, answered(checkpoint));
+            let look = self.patience.next_forecast(self.shared.config.staleness.interval);
             tokio::select! {
-                () = tokio::time::sleep(self.shared.config.poll.interval) => {}
-                _ = news => {}
+                () = clock.sleep_until(until.min(look)) => {}
+                _ = news => return Ok(None),
+                () = self.pace.called() => return Ok(None),
                 () = self.shared.stop.cancelled() => return Ok(Some(Ended::Stopped)),
             }
         }
-        Ok(None)
     }
 
     /// Claims the capture on both sides: in Kafka first, because the claim there is what orders publishers. `None` when
@@ -207,7 +234,7 @@ impl Capture {
         if self.claim > 0 {
             Sink::require_newest(cluster, config, &self.id, self.claim).await?;
         }
-        let (sink, found) = Sink::resume(cluster, config, &self.id, &self.table.topic).await?;
+        let (sink, found) = Sink::resume(cluster, config, &self.id, &self.table).await?;
         let known = found.unwrap_or_else(|| Checkpoint::start(&self.id, nonce()));
         Ok((sink, known.claimed()))
     }
@@ -217,8 +244,10 @@ impl Capture {
         let (settings, stop) = (&self.shared.config.snowflake, &self.shared.stop);
         let Some(session) = stop.run_until_cancelled(Session::connect(settings)).await else { return Ok(None) };
         let session = session?;
+        session.charge_to(self.pace.tab().clone());
+        self.shared.warehouse.learn(&session).await;
         let pool = self.shared.budget.chunks.clone();
-        let opening = Source::open(Arc::clone(&session), &settings.state_schema, &self.table, checkpoint, pool);
+        let opening = Source::open(Arc::clone(&session), &self.shared.config, &self.table, checkpoint, pool);
         match stop.run_until_cancelled(opening).await {
             // What it was running is aborted before the session ends.
             None => session.close().await,
@@ -231,7 +260,7 @@ impl Capture {
     /// when the batch has another shape than the one before.
     async fn deliver(&self, batch: Batch, sink: &mut Sink, checkpoint: &mut Checkpoint) -> Result<bool, Error> {
         let (number, total, staged_at_ms) = (batch.number, batch.total, batch.staged_at_ms);
-        let initial = batch.note.initial;
+        let (initial, window) = (batch.note.initial, batch.window.clone());
         self.shared.status.enter(&self.name, State::Delivering { batch: number, initial, rows: total });
         let mut announcer = Announcer::new(&self.shared.config.name, &self.table, &batch, checkpoint, sink.shape());
         if let Some(words) = announcer.words() {
@@ -244,7 +273,11 @@ impl Capture {
         let slicer = Slicer::new(&self.shared.config, &self.table, checkpoint.generation, &batch, pool, to)?;
         let reading = AbortOnDropHandle::new(tokio::spawn(slicer.run(batch)));
         while let Some(mut slice) = slices.recv().await {
-            let next = checkpoint.advanced(number, slice.row.0, total, &schema);
+            let window = window.as_ref().map(|window| match slice.sum.take() {
+                Some(sum) => window.at(sum),
+                None => window.clone(),
+            });
+            let next = checkpoint.advanced(number, slice.row.0, total, &schema).of_window(window);
             let writes = announcer.writes(std::mem::take(&mut slice.records), next.batch_is_whole());
             sink.commit(writes, &next).await?;
             *checkpoint = next;
@@ -313,15 +346,14 @@ impl Capture {
             return Ok(());
         };
         let after = asked?;
-        let left = after.map(|after| Duration::from_millis((after - crate::status::now_ms()).max(0).unsigned_abs()));
-        let soon = left.is_some_and(|left| left < staleness.warn_before);
+        let left =
+            after.map(|after| Duration::from_millis((after - self.shared.clock.unix_ms()).max(0).unsigned_abs()));
+        let (before, words) = source.warning(staleness.warn_before);
+        let soon = left.is_some_and(|left| left < before);
         if self.patience.is_news(soon) {
-            tracing::warn!(
-                table = self.name,
-                ?left,
-                "the stream may go stale soon; raise MAX_DATA_EXTENSION_TIME_IN_DAYS of the table, or see why it is not read"
-            );
+            tracing::warn!(table = self.name, ?left, "{words}");
         }
+        self.pressed = left.is_some_and(|left| left < staleness.warn_before.min(READ_BEFORE_STALE));
         self.shared.status.forecast(&self.name, after, soon);
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! Whatever goes wrong between, the producer is dropped and the caller resumes: the outcome of a commit that was not
 //! answered is read from the checkpoint topic, never guessed, and no commit is retried under a new identity.
 
+mod captures;
 pub mod cluster;
 pub mod commands;
 mod kafka;
@@ -21,6 +22,7 @@ use std::fmt;
 use krafka::KrafkaError;
 use krafka::error::ErrorCode;
 
+pub use captures::captures;
 pub use cluster::Cluster;
 pub use commands::Commands;
 pub use kafka::{Sink, Writes, transactional_id};

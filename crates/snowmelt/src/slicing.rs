@@ -8,19 +8,20 @@
 //! at a bound of rows, bytes or time, whichever comes first, and only ever between two events. An event that cannot be
 //! published is one of its slice all the same: as a dead letter, where the table's policy says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{Pool, Share};
-use crate::change::{Event, Pairing, RowOrdinal, RowRef};
+use crate::change::{Event, Metadata, Pairing, RowOrdinal, RowRef};
 use crate::config::{Config, Table};
 use crate::encode::{BatchInfo, DeadLetters, EncodeError, Encoded, Encoder, EncoderOptions, Key, Poison};
 use crate::error::Error;
 use crate::sink::SinkError;
 use crate::source::value::{Column, DataType, Value};
-use crate::source::{Batch, SourceError};
+use crate::source::{Anchor, Batch, SourceError};
 use crate::status::now_ms;
 
 /// What a record costs in a batch beyond its key, value and headers (record and batch headers of Kafka's format 2).
@@ -35,6 +36,8 @@ pub(crate) struct Slice {
     pub(crate) records: Vec<Encoded>,
     /// Staged rows up to and including this one are covered.
     pub(crate) row: RowOrdinal,
+    /// Of a window: the running sum at that row.
+    pub(crate) sum: Option<String>,
     pub(crate) rows: u64,
     pub(crate) events: u64,
     pub(crate) dead_letters: u64,
@@ -56,6 +59,9 @@ pub(crate) struct Slicer {
     table: String,
     topic: String,
     row_id: usize,
+    /// The running sum's column, and the row's before, in a window.
+    sum: Option<usize>,
+    row: usize,
     to: mpsc::Sender<Slice>,
     open: Option<Open>,
     /// Milliseconds since 1970 when the clock was last looked at.
@@ -87,6 +93,8 @@ struct Open {
     dead_letters: u64,
     bytes: usize,
     last: RowOrdinal,
+    /// The running sum there.
+    sum: Option<String>,
     /// What there was behind `last`: all, unless the first half of a pair that was split came since.
     settled: Settled,
     since: Instant,
@@ -117,7 +125,7 @@ impl Slicer {
         let name = table.name.to_string();
         let start = RowOrdinal(batch.row);
         let pairing = Pairing::new(name.as_str(), columns, &key, start, batch.note.initial)?;
-        let row_id = crate::change::Metadata::find(columns)?.row_id;
+        let Metadata { row_id, row, sum, .. } = Metadata::find(columns)?;
         let key = if key.is_empty() { Key::RowId } else { Key::Columns(key) };
         Ok(Self {
             encoder: Encoder::new(options, columns, key)?,
@@ -145,6 +153,8 @@ impl Slicer {
             table: name,
             topic: table.topic.clone(),
             row_id,
+            sum,
+            row,
             to,
             open: None,
             now_ms: now_ms(),
@@ -175,6 +185,10 @@ impl Slicer {
             self.now_ms = now_ms();
             for rows in &chunk.rows {
                 for index in 0..rows.len() {
+                    if let Some(anchor) = batch.anchor.take() {
+                        self.recognise(&anchor, batch.row, &RowRef::new(Arc::clone(rows), index))?;
+                        continue;
+                    }
                     self.pairing.push(rows, index, &mut events)?;
                     for event in events.drain(..) {
                         if !self.add(&event).await? {
@@ -195,6 +209,22 @@ impl Slicer {
         pairing.finish()?;
         flush(&mut open, &mut sent, &to).await;
         Ok(())
+    }
+
+    /// Compares a window's row that is in Kafka already with what it was.
+    fn recognise(&self, anchor: &Anchor, row: u64, found: &RowRef) -> Result<(), Error> {
+        let (came, sum) = (whole(found.value(self.row)), self.sum.and_then(|sum| whole(found.value(sum))));
+        let known = anchor.sum.is_none() || anchor.sum == sum;
+        if came == Some(row.to_string()) && known {
+            return Ok(());
+        }
+        let said = |row: &str, sum: Option<&str>| format!("sum of hashes {} at row {row}", sum.unwrap_or("unknown"));
+        Err(Error::Source(SourceError::WindowChanged {
+            table: self.table.clone(),
+            window: anchor.window.clone(),
+            was: said(&row.to_string(), anchor.sum.as_deref()),
+            now: said(came.as_deref().unwrap_or("unknown"), sum.as_deref()),
+        }))
     }
 
     /// Adds one event; false when the receiver went away.
@@ -250,6 +280,7 @@ impl Slicer {
         open.events += 1;
         if event.boundary {
             open.last = event.position;
+            open.sum = self.sum.and_then(|sum| whole(event.subject()?.value(sum)));
             open.settled =
                 Settled { records: open.records.len(), events: open.events, dead_letters: open.dead_letters };
         }
@@ -306,6 +337,7 @@ impl Slicer {
             dead_letters: 0,
             bytes: 0,
             last,
+            sum: None,
             settled: Settled::default(),
             since: Instant::now(),
             share,
@@ -325,6 +357,7 @@ async fn flush(open: &mut Option<Open>, sent: &mut u64, to: &mpsc::Sender<Slice>
     let slice = Slice {
         records: open.records,
         row: open.last,
+        sum: open.sum,
         rows,
         events: open.events - open.dead_letters,
         dead_letters: open.dead_letters,
@@ -332,6 +365,14 @@ async fn flush(open: &mut Option<Open>, sent: &mut u64, to: &mpsc::Sender<Slice>
         share: open.share,
     };
     to.send(slice).await.is_ok()
+}
+
+/// A whole number as text.
+fn whole(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Fixed { unscaled, scale: 0 } => Some(unscaled.to_string()),
+        _ => None,
+    }
 }
 
 fn has_any_length(ty: DataType) -> bool {

@@ -1,13 +1,15 @@
-//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only.
+//! What each capture is doing, for the log, the demo's view and later the page. Written by the pipeline only; costs are
+//! asked of [`crate::warehouse`] when they are read.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, ExitCode};
+use crate::warehouse::{Cost, Warehouse};
 
 /// What a capture is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +28,16 @@ pub enum State {
     },
     /// Nothing to carry; the stream is probed at the poll interval.
     Idle,
+    /// The stream has changes, which are not read yet to spare the warehouse.
+    Waiting {
+        /// What for.
+        by: Waiting,
+        /// When they are read at the latest, unless the budget is used up again by then; milliseconds since 1970.
+        until_ms: i64,
+        /// When the stream was last known to have none: no change that waits is older. Milliseconds since 1970; `None`
+        /// when that is not known.
+        quiet_at_ms: Option<i64>,
+    },
     /// Starting again from the checkpoint after a failure that passes by itself.
     Retrying {
         /// The failure.
@@ -45,6 +57,16 @@ pub enum State {
     Stopped,
 }
 
+/// What changes wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// Other tables' changes, to share a wake of the warehouse, until `poll.freshness` demands one.
+    Freshness,
+    /// Room in `poll.max_warehouse_seconds_per_hour`.
+    Budget,
+}
+
 /// One capture's figures since the process started.
 #[derive(Debug, Clone, Serialize)]
 pub struct CaptureStatus {
@@ -53,6 +75,9 @@ pub struct CaptureStatus {
     pub state: State,
     /// Topic of its events.
     pub topic: String,
+    /// The `match` of the configuration that found the table; `None` when it is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
     /// Events committed to Kafka, tombstones not counted.
     pub events: u64,
     /// Events that could not be published and went to the dead-letter topic instead.
@@ -81,6 +106,8 @@ pub struct CaptureStatus {
     pub snapshots: u64,
     /// Transaction protocol negotiated with the cluster.
     pub transaction_version: Option<String>,
+    /// What it has cost.
+    pub cost: Cost,
     /// When the last slice was committed.
     #[serde(skip)]
     pub last_commit: Option<Instant>,
@@ -93,6 +120,7 @@ pub struct CaptureStatus {
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     captures: Arc<Mutex<BTreeMap<String, CaptureStatus>>>,
+    warehouse: Arc<OnceLock<Warehouse>>,
 }
 
 impl Status {
@@ -104,13 +132,25 @@ impl Status {
     /// A copy of everything.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, CaptureStatus> {
-        self.lock().clone()
+        let mut captures = self.lock().clone();
+        if let Some(warehouse) = self.warehouse.get() {
+            for (table, capture) in &mut captures {
+                capture.cost = warehouse.cost(table);
+            }
+        }
+        captures
     }
 
-    pub(crate) fn add(&self, table: &str, topic: &str) {
+    /// Says where costs are kept.
+    pub(crate) fn charge_to(&self, warehouse: Warehouse) {
+        let _ = self.warehouse.set(warehouse);
+    }
+
+    pub(crate) fn add(&self, table: &str, topic: &str, pattern: Option<&str>) {
         let status = CaptureStatus {
             state: State::Resuming,
             topic: topic.to_owned(),
+            pattern: pattern.map(str::to_owned),
             events: 0,
             dead_letters: 0,
             rows: 0,
@@ -125,10 +165,21 @@ impl Status {
             shape_change: None,
             snapshots: 0,
             transaction_version: None,
+            cost: Cost::default(),
             last_commit: None,
             exit: None,
         };
         self.lock().insert(table.to_owned(), status);
+    }
+
+    /// Shows a table that is found and cannot be captured, or a pattern whose tables cannot be listed.
+    pub(crate) fn refuse(&self, name: &str, pattern: Option<&str>, reason: &str, exit: ExitCode) {
+        self.add(name, "", pattern);
+        self.ended(name, State::Halted { reason: reason.to_owned() }, exit);
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.lock().remove(name);
     }
 
     fn change(&self, table: &str, change: impl FnOnce(&mut CaptureStatus)) {

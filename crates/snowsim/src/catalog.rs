@@ -110,7 +110,23 @@ pub(crate) struct View {
     pub(crate) comment: String,
 }
 
-/// A warehouse. Nothing runs on it; it is there to be named, counted and suspended.
+/// Sizes of warehouses, each twice as dear as the one before: as a statement says them without their dashes, and as SHOW
+/// writes them (sql-reference/sql/create-warehouse).
+pub(crate) const SIZES: [(&str, &str); 10] = [
+    ("XSMALL", "X-Small"),
+    ("SMALL", "Small"),
+    ("MEDIUM", "Medium"),
+    ("LARGE", "Large"),
+    ("XLARGE", "X-Large"),
+    ("2XLARGE", "2X-Large"),
+    ("3XLARGE", "3X-Large"),
+    ("4XLARGE", "4X-Large"),
+    ("5XLARGE", "5X-Large"),
+    ("6XLARGE", "6X-Large"),
+];
+
+/// A warehouse. Nothing runs on it; it is there to be named, suspended and billed. Whether it runs is for
+/// [`crate::warehouse`] to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Warehouse {
     /// Name.
@@ -119,14 +135,20 @@ pub(crate) struct Warehouse {
     pub(crate) created: i64,
     /// Owning role.
     pub(crate) owner: String,
-    /// Whether it is suspended.
-    pub(crate) suspended: bool,
     /// WAREHOUSE_SIZE as SHOW writes it.
     pub(crate) size: String,
-    /// AUTO_SUSPEND, seconds.
+    /// AUTO_SUSPEND, seconds; 0 is never.
     pub(crate) auto_suspend: u64,
+    /// AUTO_RESUME.
+    #[serde(default = "yes")]
+    pub(crate) auto_resume: bool,
     /// Comment.
     pub(crate) comment: String,
+}
+
+/// What an account of before AUTO_RESUME was known is read with.
+fn yes() -> bool {
+    true
 }
 
 /// A user.

@@ -11,13 +11,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use datafusion::execution::context::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
@@ -29,6 +31,7 @@ use crate::error::SqlError;
 use crate::session::Session;
 use crate::sql::window::PartitionedWindows;
 use crate::table::part::{Part, Store};
+use crate::warehouse::{Meters, WarehouseUse};
 
 pub(crate) mod lock;
 
@@ -60,12 +63,16 @@ pub struct Engine {
     pub(crate) locks: lock::Locks,
     /// The query engine, shared by all sessions.
     pub(crate) queries: SessionState,
+    /// What each warehouse is used for.
+    pub(crate) meters: Arc<Meters>,
     warehouse_count: AtomicU64,
     warehouse_log: Mutex<VecDeque<String>>,
     /// Why logins failed, by the id that the client was told; the latest of them.
     login_failures: Mutex<VecDeque<(String, String)>>,
     sessions: AtomicU64,
     objects: AtomicU64,
+    /// How long before they become visible commits are dated, nanoseconds.
+    late: AtomicI64,
     /// Held as long as the account is open, so that no second process opens it.
     _exclusive: File,
 }
@@ -139,6 +146,7 @@ impl Engine {
             objects,
             state: RwLock::new(State { catalog, journal }),
             store,
+            meters: Meters::new(Arc::clone(&clock)),
             clock,
             locks: lock::Locks::default(),
             queries: query_engine(&spill)?,
@@ -146,6 +154,7 @@ impl Engine {
             warehouse_log: Mutex::new(VecDeque::new()),
             login_failures: Mutex::new(VecDeque::new()),
             sessions: AtomicU64::new(1),
+            late: AtomicI64::new(0),
             _exclusive: exclusive,
         }))
     }
@@ -159,6 +168,12 @@ impl Engine {
         Session::open(Arc::clone(self), number, login)
     }
 
+    /// From now on commits become visible this long after the moment they are dated with, as far as no other commit lies
+    /// between: whoever reads up to a moment less than that ago may miss some.
+    pub fn commit_late(&self, by: Duration) {
+        self.late.store(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
     /// How many statements would have used a warehouse.
     #[must_use]
     pub fn warehouse_statements(&self) -> u64 {
@@ -169,6 +184,13 @@ impl Engine {
     #[must_use]
     pub fn warehouse_log(&self) -> Vec<String> {
         self.warehouse_log.lock().iter().cloned().collect()
+    }
+
+    /// What each warehouse has been used for since the account was opened, by name.
+    #[must_use]
+    pub fn warehouse_use(&self) -> BTreeMap<String, WarehouseUse> {
+        let warehouses: Vec<Warehouse> = self.catalog().warehouses.values().cloned().collect();
+        warehouses.into_iter().map(|warehouse| (warehouse.name.clone(), self.meters.read(&warehouse).0)).collect()
     }
 
     /// Keeps why a login failed; the id under which [`Engine::login_failure`] finds it.
@@ -220,8 +242,9 @@ impl Engine {
         let now = self.now();
         let trims = trims(&state.catalog, now, 256);
         changes.extend(trims.into_iter().map(|(table, from)| Change::Trim { table, from }));
+        let dated = now.saturating_sub(self.late.load(Ordering::Relaxed));
         let commit =
-            Commit { sequence: state.catalog.sequence + 1, at: now.max(state.catalog.last_commit + 1), changes };
+            Commit { sequence: state.catalog.sequence + 1, at: dated.max(state.catalog.last_commit + 1), changes };
         state.journal.append(&commit)?;
         let fresh = fresh.into_iter().map(|part| (part.meta.id, part)).collect();
         let mut parts = Parts { store: &self.store, fresh };
@@ -269,9 +292,9 @@ fn found(catalog: &mut Catalog, store: &Arc<Store>, now: i64) -> Result<(), SqlE
         name: "COMPUTE_WH".to_owned(),
         created: now,
         owner: "ACCOUNTADMIN".to_owned(),
-        suspended: true,
         size: "X-Small".to_owned(),
         auto_suspend: 600,
+        auto_resume: true,
         comment: String::new(),
     };
     apply_alone(catalog, store, Change::PutWarehouse { warehouse })
@@ -288,10 +311,14 @@ fn query_engine(spill: &Path) -> Result<SessionState, SqlError> {
     config.options_mut().execution.sort_spill_reservation_bytes = MERGE;
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     config.options_mut().sql_parser.enable_ident_normalization = false;
+    // Before the engine's own rules: they sort the input of its window operator, which then tells every order that each
+    // window's column could have, and an expression over six such columns is looked at in all their combinations.
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(PartitionedWindows));
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(PartitionedWindows))
+        .with_physical_optimizer_rules(rules)
         .build())
 }

@@ -50,6 +50,12 @@ impl SqlError {
         Self::new("002003", state, format!("SQL compilation error:\n{kind} '{name}' does not exist or not authorized."))
     }
 
+    /// 002043: what USE and the IN of a SHOW say of a container that is missing, or that the role may not use.
+    #[must_use]
+    pub fn unusable() -> Self {
+        Self::new("002043", "02000", "SQL compilation error:\nObject does not exist, or operation cannot be performed.")
+    }
+
     /// 002002: a name that is taken.
     #[must_use]
     pub fn exists(name: impl std::fmt::Display) -> Self {
@@ -59,7 +65,7 @@ impl SqlError {
     /// 002003: a function nobody defined.
     #[must_use]
     pub fn unknown_function(name: impl std::fmt::Display) -> Self {
-        Self::new("002003", "42601", format!("SQL compilation error:\nUnknown function {name}"))
+        Self::new("002140", "42601", format!("SQL compilation error:\nUnknown function {name}"))
     }
 
     /// 003001: a visible object on which the role lacks a privilege.

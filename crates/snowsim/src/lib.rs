@@ -29,7 +29,9 @@ mod stats;
 mod stream;
 mod table;
 pub mod types;
+mod warehouse;
 mod wire;
 
 pub use simulator::{Options, Running, Simulator, StartError};
 pub use stats::Stats;
+pub use warehouse::WarehouseUse;

@@ -14,12 +14,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt as _;
+use parking_lot::Mutex;
 use serde_json::Value as Parameter;
 
 use crate::engine::{Engine, Login};
 use crate::error::SqlError;
 use crate::sql::{self, Command};
 use crate::types::ColumnMeta;
+use crate::warehouse::Use;
 
 pub(crate) mod answer;
 mod column;
@@ -115,6 +119,8 @@ struct Statement<'a> {
     binds: &'a [Bind],
     describe_only: bool,
     query_id: String,
+    /// The warehouse it runs on, once it is known to need one.
+    usage: Mutex<Option<Use>>,
 }
 
 /// Rows and their columns, before the statement's id is added.
@@ -152,6 +158,8 @@ impl Session {
             let warehouse = login.warehouse.map(|name| unquoted(&name));
             current.warehouse = warehouse
                 .or_else(|| known.and_then(|user| user.warehouse.clone()))
+                // Nor over one the role may not use: the session then has none (000606 at its first query).
+                .filter(|name| catalog.check_container(&role, "WAREHOUSE", name, "USAGE").is_ok())
                 .filter(|name| catalog.warehouses.contains_key(name));
             current.role = Some(role);
         }
@@ -182,10 +190,19 @@ impl Session {
     /// # Errors
     /// Whatever the statement fails with, in Snowflake's codes.
     pub async fn execute(&mut self, sql: &str, binds: &[Bind], describe_only: bool) -> Result<Outcome, SqlError> {
-        let statement = Statement { sql, binds, describe_only, query_id: uuid::Uuid::new_v4().to_string() };
+        let query_id = uuid::Uuid::new_v4().to_string();
+        let statement = Statement { sql, binds, describe_only, query_id, usage: Mutex::new(None) };
         let command = sql::parse(sql)?;
         let (statement_type, rows) = Box::pin(self.run(command, &statement)).await?;
-        let (columns, batches) = rows;
+        let (columns, mut batches) = rows;
+        if let Some(usage) = statement.usage.into_inner() {
+            // Rows are made as they are taken, and their warehouse runs until then.
+            let schema = batches.schema();
+            let kept = batches.inspect(move |_| {
+                let _ = &usage;
+            });
+            batches = Box::pin(RecordBatchStreamAdapter::new(schema, kept));
+        }
         self.last_query = Some(statement.query_id.clone());
         Ok(Outcome { columns, batches, statement_type, query_id: statement.query_id })
     }

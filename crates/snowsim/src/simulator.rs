@@ -31,6 +31,7 @@ use crate::fault::Faults;
 use crate::result::Spool;
 use crate::server::{self, Lifetimes, Lines, Scissors, Service, ServiceLimits, Sessions, Statements};
 use crate::stats::{Counts, Stats};
+use crate::warehouse::WarehouseUse;
 
 /// How long connections get to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -215,6 +216,11 @@ impl Simulator {
     /// The account itself, for tests that look behind the door.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.service.engine
+    }
+
+    /// What a warehouse has been used for since the account was opened; `None` if there is none of that name.
+    pub fn warehouse(&self, name: &str) -> Option<WarehouseUse> {
+        self.service.engine.warehouse_use().remove(name)
     }
 
     /// What has been done so far.

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{DataType as SqlType, Delete, Expr, Insert,
 
 use crate::error::SqlError;
 use crate::types::SnowType;
+use crate::warehouse::Turn;
 
 mod alter;
 mod create;
@@ -136,7 +137,7 @@ pub(crate) enum Command {
     AlterWarehouse {
         name: Option<String>,
         options: Vec<(String, String)>,
-        suspend: Option<bool>,
+        turn: Option<Turn>,
     },
     AlterSession {
         set: Vec<(String, String)>,
@@ -374,6 +375,8 @@ pub(crate) struct Show {
     pub(crate) like: Option<String>,
     pub(crate) starts_with: Option<String>,
     pub(crate) limit: Option<usize>,
+    /// FROM of LIMIT: only names behind this one.
+    pub(crate) after: Option<String>,
     pub(crate) scope: Scope,
 }
 

@@ -8,8 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::Serialize;
 
+use crate::engine::Engine;
+use crate::warehouse::WarehouseUse;
+
 /// A reading of the counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// Statements that ran, each request id counted once.
     pub statements: u64,
@@ -37,6 +40,8 @@ pub struct Stats {
     pub aborts: u64,
     /// Sessions open now.
     pub open_sessions: u64,
+    /// What each warehouse has been used for, by name.
+    pub warehouses: BTreeMap<String, WarehouseUse>,
 }
 
 /// The counters behind [`Stats`].
@@ -76,11 +81,11 @@ impl Counts {
     }
 
     /// Reads every counter.
-    pub(crate) fn read(&self, warehouse_statements: u64, open_sessions: u64) -> Stats {
+    pub(crate) fn read(&self, engine: &Engine, open_sessions: u64) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             statements: get(&self.statements),
-            warehouse_statements,
+            warehouse_statements: engine.warehouse_statements(),
             by_kind: self.by_kind.lock().clone(),
             failed_statements: get(&self.failed),
             replays: get(&self.replays),
@@ -92,6 +97,7 @@ impl Counts {
             chunk_downloads: get(&self.chunks),
             aborts: get(&self.aborts),
             open_sessions,
+            warehouses: engine.warehouse_use(),
         }
     }
 }

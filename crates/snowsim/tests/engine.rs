@@ -4,6 +4,8 @@
 
 #[path = "engine/access.rs"]
 mod access;
+#[path = "engine/changes.rs"]
+mod changes;
 #[path = "engine/crash.rs"]
 mod crash;
 #[path = "engine/model.rs"]
@@ -18,6 +20,8 @@ mod streams;
 mod transactions;
 #[path = "engine/values.rs"]
 mod values;
+#[path = "engine/warehouses.rs"]
+mod warehouses;
 #[path = "engine/windows.rs"]
 mod windows;
 #[path = "engine/world.rs"]

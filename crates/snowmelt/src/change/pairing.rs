@@ -27,6 +27,8 @@ pub struct Metadata {
     pub phase: usize,
     /// `SNOWMELT$ROW`: NUMBER, from 1.
     pub row: usize,
+    /// `SNOWMELT$SUM`: NUMBER; of windows only.
+    pub sum: Option<usize>,
 }
 
 impl Metadata {
@@ -47,12 +49,13 @@ impl Metadata {
             row_id: find(Self::ROW_ID)?,
             phase: find("SNOWMELT$PHASE")?,
             row: find("SNOWMELT$ROW")?,
+            sum: find(crate::source::changes::SUM).ok(),
         })
     }
 
     /// Whether a column is one of these rather than the table's own.
     pub fn contains(&self, column: usize) -> bool {
-        [self.action, self.is_update, self.row_id, self.phase, self.row].contains(&column)
+        [self.action, self.is_update, self.row_id, self.phase, self.row].contains(&column) || self.sum == Some(column)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Kafka's side: brokers, transactions, the checkpoint topic, every events topic and its settings.
+//! Kafka's side: brokers, transactions, the publisher's own topics, every events topic, and their settings.
 
-use super::Findings;
+use super::{Findings, Level};
 use crate::config::Config;
 use crate::sink::topics::{self, Wanted};
-use crate::sink::{Cluster, SinkError, transactional_id};
+use crate::sink::{Cluster, SinkError, commands, transactional_id};
 
 pub(super) async fn check(config: &Config, findings: &mut Findings) {
     let cluster = match Cluster::connect(&config.kafka).await {
@@ -17,6 +17,21 @@ pub(super) async fn check(config: &Config, findings: &mut Findings) {
     let checkpoints = Wanted::checkpoint(config);
     if check_topic(&cluster, &checkpoints, findings).await {
         check_setting(&cluster, &checkpoints.name, "cleanup.policy", findings, judge_cleanup).await;
+    }
+    let notifications = Wanted::notifications(config);
+    if check_topic(&cluster, &notifications, findings).await {
+        for setting in ["cleanup.policy", "retention.ms"] {
+            check_advised(&cluster, &notifications.name, setting, findings, |value| judge_kept(setting, value)).await;
+        }
+    }
+    let orders = Wanted::commands(config);
+    if check_topic(&cluster, &orders, findings).await {
+        check_advised(&cluster, &orders.name, "cleanup.policy", findings, judge_commands).await;
+        let subject = format!("topic {}, reading", orders.name);
+        match commands::read(&cluster, config, &format!("{}/check", config.name)).await {
+            Ok(_) => findings.ok(subject, "commands can be read"),
+            Err(error) => findings.failure(subject, error),
+        }
     }
     let events = config.tables.iter().map(|table| Wanted::events(config, &table.topic));
     let dead_letters = config.tables.iter().filter_map(|table| table.dead_letters.as_deref());
@@ -35,6 +50,20 @@ pub(super) async fn check(config: &Config, findings: &mut Findings) {
 fn judge_cleanup(value: &str) -> Result<(), String> {
     let kept = value == "compact";
     kept.then_some(()).ok_or_else(|| "set it to compact: a deleted checkpoint would repeat the whole table".to_owned())
+}
+
+/// The same for the topic of notifications.
+fn judge_kept(setting: &str, value: &str) -> Result<(), String> {
+    let kept = if setting == "retention.ms" { "-1" } else { "delete" };
+    let advice = || format!("set it to {kept}: the shape of old events is told there and nowhere else");
+    (value == kept).then_some(()).ok_or_else(advice)
+}
+
+/// The same for the topic of commands.
+fn judge_commands(value: &str) -> Result<(), String> {
+    let kept = value == "compact";
+    kept.then_some(())
+        .ok_or_else(|| "set it to compact: a command that is deleted before it is obeyed is lost".to_owned())
 }
 
 /// The remedy for a topic whose `max.message.bytes` is below what the publisher may send.
@@ -93,6 +122,7 @@ async fn check_topic(cluster: &Cluster, wanted: &Wanted, findings: &mut Findings
     false
 }
 
+/// A setting without which the publisher cannot do its work.
 async fn check_setting(
     cluster: &Cluster,
     topic: &str,
@@ -100,11 +130,33 @@ async fn check_setting(
     findings: &mut Findings,
     judge: impl Fn(&str) -> Result<(), String>,
 ) {
+    look_at_setting(cluster, topic, name, Level::Problem, findings, judge).await;
+}
+
+/// A setting without which something else suffers.
+async fn check_advised(
+    cluster: &Cluster,
+    topic: &str,
+    name: &str,
+    findings: &mut Findings,
+    judge: impl Fn(&str) -> Result<(), String>,
+) {
+    look_at_setting(cluster, topic, name, Level::Warning, findings, judge).await;
+}
+
+async fn look_at_setting(
+    cluster: &Cluster,
+    topic: &str,
+    name: &str,
+    otherwise: Level,
+    findings: &mut Findings,
+    judge: impl Fn(&str) -> Result<(), String>,
+) {
     let subject = format!("topic {topic}, {name}");
     match topics::setting(cluster, topic, name).await {
         Ok(Some(value)) => match judge(&value) {
             Ok(()) => findings.ok(subject, value),
-            Err(remedy) => findings.problem(subject, value, remedy),
+            Err(remedy) => findings.add(otherwise, subject, value, Some(remedy)),
         },
         Ok(None) => findings.warning(subject, "the broker does not tell", "look it up yourself"),
         Err(error @ SinkError::Kafka { .. }) => {
@@ -128,6 +180,12 @@ mod tests {
         assert_eq!(judge_cleanup("compact"), Ok(()));
         assert!(judge_cleanup("delete").unwrap_err().contains("repeat the whole table"));
         assert!(judge_cleanup("compact,delete").is_err(), "what is compacted and deleted is lost as well");
+        assert_eq!(judge_commands("compact"), Ok(()));
+        assert!(judge_commands("delete").unwrap_err().contains("is lost"));
+        assert_eq!(judge_kept("cleanup.policy", "delete"), Ok(()));
+        assert_eq!(judge_kept("retention.ms", "-1"), Ok(()));
+        assert!(judge_kept("retention.ms", "604800000").unwrap_err().contains("set it to -1"));
+        assert!(judge_kept("cleanup.policy", "compact").unwrap_err().contains("set it to delete"));
         assert_eq!(judge_size("1048588", 1_048_576), Ok(()));
         assert!(judge_size("1000", 1_048_576).unwrap_err().contains("raise the topic's"));
         assert!(judge_size("", 1).is_err());

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::Findings;
-use crate::config::{ObjectName, SchemaName, Table};
+use crate::config::{Config, ObjectName, SchemaName, Table, Way};
+use crate::privilege::Privilege;
 use crate::source::SourceError;
 use crate::source::object::{Kind, Object, Plan};
 use crate::source::selection::Selection;
@@ -21,6 +22,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Looks at one object. `state` is the state schema, if streams can be made in it.
 pub(super) async fn check(
     session: &Arc<Session>,
+    config: &Config,
     table: &Table,
     role: &str,
     state: Option<&SchemaName>,
@@ -28,22 +30,22 @@ pub(super) async fn check(
 ) {
     let name = &table.name;
     let subject = format!("table {name}");
-    let missing = |found: String| {
-        let remedy = format!(
-            "create it, or GRANT USAGE ON DATABASE {0}, USAGE ON SCHEMA {0}.{1} and SELECT ON TABLE {name} TO ROLE {role} \
-             (VIEW, DYNAMIC TABLE … as it is; READ ON STAGE)",
-            name.database, name.schema
-        );
-        (found, remedy)
-    };
     let object = match Object::find(session, name).await {
         Ok(Some(object)) => object,
         Ok(None) => {
-            let (found, remedy) = missing("it does not exist, or the role may not see it".to_owned());
-            return findings.problem(subject, found, remedy);
+            let remedy = format!(
+                "create it, or {} (what it is cannot be told; if it is no table, as `snowmelt sql grants --connect` says)",
+                Privilege::read(name, None).statement(role)
+            );
+            return findings.problem(subject, "it does not exist, or the role may not see it", remedy);
         }
         Err(error) => return findings.failure(subject, error),
     };
+    // What a stream could not follow may have windows all the same; `windows` looks at that.
+    let by_windows = table.read == Way::Changes;
+    if by_windows && let Err(error) = object.check_windows(table) {
+        return findings.unfit(subject, &error);
+    }
     let plan = match object.plan(table) {
         Ok(plan) => plan,
         Err(error) => return findings.unfit(subject, &error),
@@ -59,16 +61,19 @@ pub(super) async fn check(
             }
             Err(error @ SourceError::Value(_)) => return findings.failure(subject, error),
             Err(error) => {
-                let (found, remedy) = missing(error.finding());
-                return findings.problem(subject, found, remedy);
+                let remedy = Privilege::read(name, Some(&object.kind)).statement(role);
+                return findings.problem(subject, error.finding(), remedy);
             }
         }
     }
     let key = check_key(session, table, &object, columns.as_deref(), findings).await;
     check_selection(session, table, columns.as_deref().unwrap_or_default(), &key, findings).await;
+    if by_windows {
+        return super::windows::check(session, config, table, &object, &key, findings).await;
+    }
     if let Some(stream) = &table.stream {
         describe(session, name, &object, &plan, findings).await;
-        return check_adopted(session, table, &object, &plan, stream, findings).await;
+        return check_adopted(session, table, &object, (&plan, stream), role, findings).await;
     }
     if !check_tracking(name, &object, role, findings) {
         return;
@@ -96,9 +101,10 @@ pub(super) async fn check(
             Ok(_) => {}
             Err(error @ SourceError::NotCapturable { .. }) => return findings.unfit(subject, &error),
             Err(error) => {
+                let tracking = Privilege::tracking(name, Some(&object.kind)).map(|tracking| tracking.statement(role));
                 let remedy = format!(
-                    "ALTER VIEW {name} SET CHANGE_TRACKING = TRUE and ALTER TABLE … SET CHANGE_TRACKING = TRUE on every \
-                     table it reads, as their owners"
+                    "as their owners, {} and the same with ALTER TABLE on every table it reads",
+                    tracking.unwrap_or_default()
                 );
                 return findings.problem(subject, error.finding(), remedy);
             }
@@ -122,10 +128,11 @@ fn check_tracking(name: &ObjectName, object: &Object, role: &str, findings: &mut
         }
         Some(false) => {
             let owner = &object.owner;
+            let tracking = Privilege::tracking(name, Some(&object.kind)).map(|tracking| tracking.statement(role));
             findings.problem(
                 subject,
                 format!("change tracking is off and role {role} does not own the table ({owner} does)"),
-                format!("ALTER TABLE {name} SET CHANGE_TRACKING = TRUE as {owner}"),
+                format!("as {owner}, {}", tracking.unwrap_or_default()),
             );
             false
         }
@@ -241,8 +248,8 @@ async fn check_adopted(
     session: &Arc<Session>,
     table: &Table,
     object: &Object,
-    plan: &Plan,
-    stream: &ObjectName,
+    (plan, stream): (&Plan, &ObjectName),
+    role: &str,
     findings: &mut Findings,
 ) {
     let subject = format!("stream {stream}");
@@ -254,7 +261,10 @@ async fn check_adopted(
         return findings.problem(
             subject,
             "it does not exist, or the role may not see it",
-            "create it, or GRANT SELECT on it, or remove `stream` and let the publisher make its own",
+            format!(
+                "create it, or {} or remove `stream` and let the publisher make its own",
+                Privilege::read_stream(stream).statement(role)
+            ),
         );
     };
     if is_stale(&row) {

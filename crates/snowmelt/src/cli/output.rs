@@ -11,6 +11,13 @@ pub(crate) fn line(text: impl std::fmt::Display) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Prints lines, each ended already.
+pub(crate) fn text(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // As above.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Prints one JSON line.
 pub(crate) fn json(value: &impl Serialize) {
     line(serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")));

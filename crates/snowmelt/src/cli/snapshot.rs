@@ -68,7 +68,7 @@ impl Snapshot {
             }
         };
         let ended = match Passage::open(&mut config, Authority::MustAnswer).await {
-            Ok(passage) => Passage::beside(passage, self.order(&config, &table)).await,
+            Ok(passage) => Box::pin(Passage::beside(passage, self.order(&config, &table))).await,
             Err(error) => Err(error),
         };
         match ended {
@@ -143,17 +143,30 @@ impl Snapshot {
     }
 }
 
-/// The configured table that `text` names.
+/// The configured table that `text` names; one that only a pattern has is named in full.
 fn named(config: &Config, text: &str) -> Result<Table, String> {
-    let known = || config.tables.iter().map(|table| table.name.to_string()).collect::<Vec<_>>().join(", ");
+    let known = || {
+        let named = config.tables.iter().map(|table| table.name.to_string());
+        let matched = config.table_patterns.iter().map(|pattern| format!("what {} finds", pattern.matches));
+        named.chain(matched).collect::<Vec<_>>().join(", ")
+    };
     let full = text.parse().ok();
     let fits = |table: &&Table| {
         full.as_ref().is_some_and(|full| table.name == *full)
             || crate::config::identifier(text).is_ok_and(|name| table.name.name == name)
     };
     let mut found = config.tables.iter().filter(fits);
+    let by_pattern = || {
+        let full = full.as_ref()?;
+        let mut fitting = config.table_patterns.iter().filter(|pattern| pattern.fits(full));
+        match (fitting.next(), fitting.next()) {
+            (Some(pattern), None) => config.found(pattern, full, &config.tables).ok(),
+            _ => None,
+        }
+    };
     match (found.next(), found.next()) {
         (Some(table), None) => Ok(table.clone()),
+        (None, _) if let Some(table) = by_pattern() => Ok(table),
         (None, _) => Err(format!("{text} is not a table of the configuration, which has {}", known())),
         (Some(_), Some(_)) => Err(format!("{text} may be several tables; name it in full, as one of {}", known())),
     }

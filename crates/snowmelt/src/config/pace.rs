@@ -1,4 +1,4 @@
-//! `[delivery]`, `[poll]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
+//! `[delivery]`, `[poll]`, `[changes]`, `[discovery]`, `[staleness]`, `[retry]`: how much at once, how often, how patiently.
 //!
 //! Promises: a slice fits four times into the memory budget and ends well
 //! before its transaction would. Leaves keeping to the budget to the pipeline.
@@ -30,6 +30,24 @@ pub struct Delivery {
 pub struct Poll {
     /// Time between two probes of an idle stream; default 1 s.
     pub interval: Duration,
+    /// How old a change may be when it is in Kafka; `None` is as young as may be, whatever it costs.
+    pub freshness: Option<Duration>,
+    /// Most time the warehouse may be up within any hour; `None` is no limit.
+    pub max_warehouse_seconds_per_hour: Option<Duration>,
+}
+
+/// `[discovery]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discovery {
+    /// Time between two looks for tables that a `match` finds; default 1 min.
+    pub interval: Duration,
+}
+
+/// `[changes]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changes {
+    /// How far behind Snowflake's clock a window ends; default 60 s.
+    pub lag: Duration,
 }
 
 /// `[staleness]`.
@@ -99,7 +117,36 @@ impl Delivery {
 
 impl Poll {
     pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+        let interval = section.get::<Duration>("interval");
+        let freshness = section.get::<Option<Duration>>("freshness");
+        if let (Some(interval), Some(Some(freshness))) = (interval, freshness)
+            && interval > freshness / 2
+        {
+            section.refuse(
+                "freshness",
+                format!(
+                    "{} is below twice interval ({}): a change may be as old as that before it is noticed",
+                    quantity::show_duration(freshness),
+                    quantity::show_duration(interval),
+                ),
+                format!("set it to at least {}, or lower interval", quantity::show_duration(interval * 2)),
+            );
+        }
+        let seconds = section.get::<Option<usize>>("max_warehouse_seconds_per_hour")?;
+        let seconds = seconds.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)));
+        Some(Self { interval: interval?, freshness: freshness?, max_warehouse_seconds_per_hour: seconds })
+    }
+}
+
+impl Discovery {
+    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
         Some(Self { interval: section.get("interval")? })
+    }
+}
+
+impl Changes {
+    pub(super) fn build(section: &Section<'_>) -> Option<Self> {
+        Some(Self { lag: section.get("lag")? })
     }
 }
 

@@ -20,6 +20,20 @@ use super::text::Text;
 use super::unknown::{heading, keys_of, unknown};
 use super::value::{FromValue, Value};
 
+/// The settings of `[snowflake]` that a connection may give in their place.
+const LOGIN: [&str; 10] = [
+    "account",
+    "url",
+    "user",
+    "authenticator",
+    "password",
+    "private_key",
+    "private_key_passphrase",
+    "token",
+    "role",
+    "warehouse",
+];
+
 /// The file, read.
 pub(super) struct Reading {
     origin: String,
@@ -65,6 +79,18 @@ impl Reading {
         };
         pass.section("", "", Some(root.get_ref()), 1);
         Ok(pass.reading)
+    }
+
+    /// Puts a connection in the place of everything that says how to log in.
+    pub(super) fn log_in_through(&mut self, connection: &str) {
+        for (path, slot) in &mut self.slots {
+            let Some(key) = path.strip_prefix("snowflake.") else { continue };
+            if key == "connection" {
+                slot.value = Some(Value::Text(connection.to_owned()));
+            } else if LOGIN.contains(&key) {
+                (slot.value, slot.given) = (Some(Value::Absent), false);
+            }
+        }
     }
 
     /// The top level.

@@ -12,6 +12,7 @@ use tunnel::attribute::{Policy, RelayName};
 
 use super::filter::Filter;
 use super::name::{NameError, ObjectName, SchemaName, identifier};
+use super::name_pattern::NamePattern;
 use super::pattern::Pattern;
 use super::problem::Refusal;
 use super::topics::{TopicTemplate, legal_topic};
@@ -45,6 +46,10 @@ pub(super) const TOPIC: Rule = Rule { form: "topic name", check: legal_topic };
 pub(super) const TOPIC_TEMPLATE: Rule = Rule { form: "topic name with placeholders", check: topic_template };
 pub(super) const SCHEMA: Rule = Rule { form: "`DATABASE.SCHEMA`", check: schema };
 pub(super) const OBJECT: Rule = Rule { form: "`DATABASE.SCHEMA.NAME`", check: object };
+pub(super) const NAME_PATTERN: Rule = Rule { form: "`DATABASE.SCHEMA.NAME` with `*`", check: name_pattern };
+pub(super) const NAME_PATTERN_TAIL: Rule =
+    Rule { form: "`NAME`, `SCHEMA.NAME` or `DATABASE.SCHEMA.NAME`, with or without `*`", check: name_pattern_tail };
+pub(super) const TABLE_TOPIC: Rule = Rule { form: "topic name, with or without placeholders", check: table_topic };
 pub(super) const COLUMN: Rule = Rule { form: "column name", check: column };
 pub(super) const PATTERN: Rule = Rule { form: "column name, or a pattern with `*`", check: pattern };
 pub(super) const FILTER: Rule = Rule { form: "condition in SQL", check: filter };
@@ -187,6 +192,10 @@ fn topic_template(text: &str) -> Result<String, Refusal> {
     TopicTemplate::parse(text).map(|_| text.to_owned())
 }
 
+fn table_topic(text: &str) -> Result<String, Refusal> {
+    if text.contains(['{', '}']) { topic_template(text) } else { legal_topic(text) }
+}
+
 const NAME_REMEDY: &str =
     "quote an identifier that has other characters than letters, digits, _ and $, such as 'SHOP.PUBLIC.\"My table\"'";
 
@@ -206,6 +215,19 @@ fn object(text: &str) -> Result<String, Refusal> {
             if error.reason.starts_with("has ") { "write it as \"DATABASE.SCHEMA.NAME\"" } else { NAME_REMEDY };
         name_refusal(error, remedy)
     })
+}
+
+const PATTERN_REMEDY: &str = "write it like \"SHOP.PUBLIC.ORDERS_*\", and what is case-sensitive or has other characters \
+                              than letters, digits, _ and $ in quotes: 'SHOP.PUBLIC.\"Orders \"*'";
+
+fn name_pattern(text: &str) -> Result<String, Refusal> {
+    text.parse::<NamePattern>().map(|pattern| pattern.to_string()).map_err(|error| name_refusal(error, PATTERN_REMEDY))
+}
+
+fn name_pattern_tail(text: &str) -> Result<String, Refusal> {
+    NamePattern::parse_tail(text)
+        .map(|pattern| pattern.to_string())
+        .map_err(|error| name_refusal(error, PATTERN_REMEDY))
 }
 
 fn column(text: &str) -> Result<String, Refusal> {

@@ -13,7 +13,7 @@ use super::kafka::{Compression, Mechanism};
 use super::rule;
 use super::setting::{Fallback, Kind, Setting};
 use super::snowflake::{Authenticator, ResultFormat};
-use super::tables::{Mode, OnPoison, OnStale, Snapshot};
+use super::tables::{Mode, OnPoison, OnStale, Snapshot, Way};
 use Fallback::{Otherwise, Required, Value};
 
 /// A section of the file.
@@ -76,7 +76,17 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
     section(
         "poll",
         Presence::Always,
-        "How often an idle stream is asked. Probes are metadata only and use no warehouse.",
+        "How often an idle stream is asked, and what may be spent on reading it. Probes are metadata only and use no warehouse. Which gives way to which is in [operations.md](operations.md#cost).",
+    ),
+    section(
+        "discovery",
+        Presence::Always,
+        "How often tables are looked for that a `match` of `[[tables]]` finds ([discovery.md](discovery.md)). Looking is metadata only and uses no warehouse.",
+    ),
+    section(
+        "changes",
+        Presence::Always,
+        "How tables are read that have `read = \"changes\"` ([when to choose it](operations.md#reading-without-a-stream)).",
     ),
     section(
         "staleness",
@@ -88,7 +98,11 @@ pub(super) const SECTIONS: &[SectionInfo] = &[
         Presence::Always,
         "How long to wait before trying again after a failure: from `initial`, doubled and jittered, to `max`.",
     ),
-    section("tables[]", Presence::Repeated, "A table to capture. There is at least one."),
+    section(
+        "tables[]",
+        Presence::Repeated,
+        "A table to capture, by its `name`, or all tables of a form, by `match`. There is at least one.",
+    ),
     section(
         "tables[].columns",
         Presence::Always,
@@ -149,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
         "Role of the session."),
     setting("snowflake.warehouse", Kind::Text(&rule::FILLED), Otherwise("the connection's; else the user's default warehouse"), r#""SNOWMELT""#,
         "Warehouse that stages and reads changes. An idle table does not use it."),
-    setting("snowflake.state_schema", Kind::Text(&rule::SCHEMA), Required, r#""SNOWMELT.STATE""#,
+    setting("snowflake.state_schema", Kind::Text(&rule::SCHEMA), Otherwise("none; needed unless every table has `read = \"changes\"`"), r#""SNOWMELT.STATE""#,
         "Existing schema that holds streams and staging tables. Unquoted identifiers are upper-case, quoted ones are kept."),
     setting("snowflake.client_id", Kind::Text(&rule::FILLED), Value(r#""Go""#), r#""Go""#,
         "`CLIENT_APP_ID` of the login. Snowflake decides by it whether a session may have Arrow results."),
@@ -265,10 +279,20 @@ pub const SETTINGS: &[Setting] = &[
         "Time to finish or abandon what is in flight after a request to stop. Keep it below what the supervisor grants."),
 
     setting("poll.interval", millis(50, 3_600_000), Value(r#""1s""#), r#""5s""#,
-        "Time between two probes of an idle stream."),
+        "Time between two probes of an idle stream. With a `freshness` the time grows while nothing changes, up to half of that."),
+    setting("poll.freshness", seconds(2, 7 * 24 * 3_600), Otherwise("none: what a probe finds is read at once"), r#""10m""#,
+        "How old a change may be when it is in Kafka. Until then tables wait for one another, to share a wake of the warehouse. At least twice `interval`."),
+    setting("poll.max_warehouse_seconds_per_hour", Kind::Integer { min: 1, max: 3_600 }, Otherwise("none: no limit"), "300",
+        "Most seconds that the warehouse may be up for this publisher within any hour, as it estimates. Beats `freshness`: what has no room waits, and the status says so. Initial rows, snapshots that were ordered and streams that go stale soon do not wait; they are counted."),
+
+    setting("discovery.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
+        "Time between two looks."),
+
+    setting("changes.lag", millis(0, 6 * 3_600_000), Value(r#""60s""#), r#""30s""#,
+        "How far behind Snowflake's clock a window ends. Must be longer than it ever takes from the moment a commit is dated with until other sessions see it: a commit that shows later is missed. Windows are looked at a second time after twice as long, and one that has changed halts the capture ([guarantees.md](guarantees.md#windows-instead-of-a-stream)). Changes arrive about this much later."),
 
     setting("staleness.warn_before", millis(0, 90 * 24 * 3_600_000), Value(r#""72h""#), r#""24h""#,
-        "How long before it may go stale a stream is warned of, in the log and in the status."),
+        "How long before it may go stale a stream is warned of, in the log and in the status. Of a table that is read by windows, how long before changes leave Time Travel; at most half of that."),
     setting("staleness.interval", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""5m""#,
         "Time between two looks at a stream's forecast. They use no warehouse."),
 
@@ -279,20 +303,28 @@ pub const SETTINGS: &[Setting] = &[
     setting("retry.halted", millis(50, 24 * 3_600_000), Value(r#""1m""#), r#""10m""#,
         "Time between two tries of a table that waits for a person, while other tables go on."),
 
-    setting("tables[].name", Kind::Text(&rule::OBJECT), Required, r#""SHOP.PUBLIC.ORDERS""#,
+    setting("tables[].name", Kind::Text(&rule::OBJECT), Otherwise("none; needed unless there is a `match`"), r#""SHOP.PUBLIC.ORDERS""#,
         "The table, view, dynamic, external, event or Iceberg table, or the stage whose directory table is meant. Unquoted identifiers are upper-case, quoted ones are kept. Each table once."),
+    setting("tables[].match", Kind::Text(&rule::NAME_PATTERN), Otherwise("none"), r#""SHOP.PUBLIC.ORDERS_*""#,
+        "In place of `name`: all tables of this form, also those that are made later ([discovery.md](discovery.md)). `*` stands for any characters. Letters outside quotes are upper-case; quotes keep what is in them, and may stand beside a `*`: `'SHOP.PUBLIC.\"Orders_\"*'`. The other settings hold for each of them. A table that has a section of its own is left to that."),
+    setting("tables[].exclude", Kind::List(&rule::NAME_PATTERN_TAIL), Otherwise("none"), r#"["*_TMP", "SHOP.PUBLIC.ORDERS_OLD"]"#,
+        "Tables that `match` does not find after all. Leading parts may be left out."),
     setting("tables[].key", Kind::List(&rule::COLUMN), Otherwise("the declared primary key, or else the row id; of a directory table, `RELATIVE_PATH`"), r#"["ORDER_ID"]"#,
         "Columns that make the record's key. They must be unique in the table. Views and dynamic tables declare none; external tables need one here."),
-    setting("tables[].topic", Kind::Text(&rule::TOPIC), Otherwise("`topics.name`, filled in"), r#""orders""#,
-        "The topic, as it stands. Tables that both name a topic share it; see to it that their keys differ."),
+    setting("tables[].topic", Kind::Text(&rule::TABLE_TOPIC), Otherwise("`topics.name`, filled in"), r#""orders""#,
+        "The topic; placeholders as in `topics.name`. Tables that both name a topic share it; see to it that their keys differ."),
     setting("tables[].snapshot", Kind::Choice(Snapshot::WORDS), Value(r#""initial""#), r#""never""#,
         "Where the table's events begin. External and directory tables need `never`: their streams cannot show what is there already."),
+    setting("tables[].read", Kind::Choice(Way::WORDS), Value(r#""stream""#), r#""changes""#,
+        "How its changes are read. `changes` needs change tracking to be on, and reads tables, event tables, Iceberg tables of Snowflake's catalog, and views. The two do not continue each other: after a change of this setting order a snapshot."),
+    setting("tables[].max_rows_per_batch", Kind::Integer { min: 1, max: 1_000_000_000_000 }, Otherwise("any number"), "1000000",
+        "With `read = \"changes\"`: a window that counts more rows is halved until it does not, down to a millisecond; what one transaction changed is never cut. Counting uses the warehouse. A stream's batch cannot be cut."),
     setting("tables[].mode", Kind::Choice(Mode::WORDS), Value(r#""standard""#), r#""append_only""#,
         "What is recorded of its changes. [Which kind allows what](events.md#kinds)."),
     setting("tables[].stream", Kind::Text(&rule::OBJECT), Otherwise("a stream of the publisher's own"), r#""SHOP.PUBLIC.ORDERS_STREAM""#,
         "An existing stream to consume, which nothing else may consume. It must be on this very object and of this `mode`. Goes with `snapshot = \"never\"`."),
     setting("tables[].on_stale", Kind::Choice(OnStale::WORDS), Value(r#""halt""#), r#""resnapshot""#,
-        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked."),
+        "What to do when the table's stream is lost: gone stale, dropped, or its table replaced. Never does the publisher replace a stream unasked. With `read = \"changes\"`: when changes have left Time Travel or were not tracked, the table was replaced, or a window is not what it was."),
     setting("tables[].on_poison", Kind::Choice(OnPoison::WORDS), Value(r#""fail""#), r#""dead_letter""#,
         "What becomes of a row that is larger than `kafka.max_message_bytes`, or that has no form in JSON ([events.md](events.md#dead-letters))."),
     setting("tables[].filter", Kind::Text(&rule::FILTER), Otherwise("every row"), r#""REGION = 'EU' AND NOT IS_TEST""#,

@@ -52,8 +52,9 @@ pub struct Snowflake {
     pub role: Option<String>,
     /// Warehouse of the session; default: the user's default warehouse.
     pub warehouse: Option<String>,
-    /// Schema that holds everything the publisher creates. Required.
-    pub state_schema: SchemaName,
+    /// Schema that holds everything the publisher creates; there unless every
+    /// table is read by windows.
+    pub state_schema: Option<SchemaName>,
     /// `CLIENT_APP_ID` of the login; default `Go`.
     pub client_id: String,
     /// `CLIENT_APP_VERSION` of the login; default `1.19.0`.

@@ -2,7 +2,8 @@
 //!
 //! Promises: tables, streams and topics are each named once, so that no two
 //! captures can take each other's changes or mix their keys unasked. Leaves the
-//! existence of all three, and of key columns, to `check` and the source.
+//! existence of all three, and of key columns, to `check` and the source; what
+//! only patterns have to `table_pattern`.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,10 @@ use super::choice::choice;
 use super::columns::Columns;
 use super::filter::Filter;
 use super::name::ObjectName;
+use super::name_pattern::NamePattern;
 use super::reading::Section;
-use super::topics::{Checkpoint, Topics, collision_form, legal_topic};
+use super::table_pattern::TablePattern;
+use super::topics::{Checkpoint, TopicTemplate, Topics, collision_form, legal_topic};
 
 choice! {
     /// Where a table's events begin.
@@ -45,18 +48,34 @@ choice! {
     }
 }
 
-/// One of `[[tables]]`.
+choice! {
+    /// How a table's changes are read.
+    Way {
+        Stream = "stream", "through a stream, and staging tables in `snowflake.state_schema`";
+        Changes = "changes", "by closed windows of the table's history, with SELECT alone; nothing is made in Snowflake";
+    }
+}
+
+/// One of `[[tables]]`, or one that a pattern of them found.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The table, view, dynamic, external, event or Iceberg table, or stage. Required.
+    /// The table, view, dynamic, external, event or Iceberg table, or stage.
     pub name: ObjectName,
+    /// The `match` that found it; `None`: it is named itself.
+    pub pattern: Option<String>,
     /// Columns of the record's key, as Snowflake stores their names; `None`:
     /// the declared primary key, or else the row id.
     pub key: Option<Vec<String>>,
-    /// The topic: the one given, or else `topics.name` filled in.
+    /// The topic: the one given, or else `topics.name`, filled in.
     pub topic: String,
+    /// Whether `topic` is given: two tables may share one only if both are.
+    pub names_topic: bool,
     /// Default `initial`.
     pub snapshot: Snapshot,
+    /// Default `stream`.
+    pub read: Way,
+    /// Rows that a window may count; `None`: any number. Only of tables that are read by windows.
+    pub max_rows_per_batch: Option<u64>,
     /// Default `standard`.
     pub mode: Mode,
     /// An existing stream to consume instead of creating one; `None`: create.
@@ -83,26 +102,54 @@ pub(super) struct Naming<'a> {
     pub(super) salted: bool,
 }
 
-impl Table {
+/// All of `[[tables]]`.
+pub(super) struct Tables {
+    pub(super) named: Vec<Table>,
+    pub(super) patterns: Vec<TablePattern>,
+}
+
+impl Tables {
     /// Reads all tables, comparing each with those before it.
-    pub(super) fn build_all(sections: &[Section<'_>], naming: &Naming<'_>) -> Option<Vec<Self>> {
+    pub(super) fn build(sections: &[Section<'_>], naming: &Naming<'_>) -> Option<Self> {
         let mut seen = Seen::default();
-        let tables: Vec<Option<Self>> =
-            sections.iter().map(|section| Self::build(section, naming, &mut seen)).collect();
-        for (section, table) in sections.iter().zip(&tables) {
+        let mut named = Vec::new();
+        let mut patterns = Vec::new();
+        let mut matched: Vec<(NamePattern, usize)> = Vec::new();
+        for section in sections {
+            if section.given("match") {
+                let pattern = TablePattern::build(section, naming, &matched);
+                matched.extend(pattern.as_ref().map(|pattern| (pattern.matches.clone(), section.line("match"))));
+                patterns.push(pattern);
+            } else {
+                named.push((section, Table::build(section, naming, &mut seen)));
+            }
+        }
+        for (section, table) in &named {
             if let Some(dead_letters) = table.as_ref().and_then(|table| table.dead_letters.as_deref()) {
                 check_dead_letters(section, dead_letters, naming, &seen);
             }
         }
-        tables.into_iter().collect()
+        let named = named.into_iter().map(|(_, table)| table).collect::<Option<_>>();
+        Some(Self { named: named?, patterns: patterns.into_iter().collect::<Option<_>>()? })
     }
+}
 
+impl Table {
     fn build(section: &Section<'_>, naming: &Naming<'_>, seen: &mut Seen) -> Option<Self> {
-        let name = section.get::<ObjectName>("name");
+        let name = section.get::<Option<ObjectName>>("name");
+        if let Some(None) = name {
+            section.refuse(
+                "name",
+                "is missing".to_owned(),
+                "add name = \"SHOP.PUBLIC.ORDERS\", or match = \"SHOP.PUBLIC.ORDERS_*\" for all tables of that form"
+                    .to_owned(),
+            );
+        }
+        if section.given("exclude") {
+            section.refuse("exclude", "goes with match only".to_owned(), "remove it".to_owned());
+        }
+        let name = name.flatten();
         let stream = section.get::<Option<ObjectName>>("stream");
-        check_snapshot(section);
-        check_on_stale(section);
-        check_key(section);
         if let Some(name) = &name
             && let Some(line) = seen.tables.insert(name.clone(), section.line("name"))
         {
@@ -122,25 +169,45 @@ impl Table {
             );
         }
         let topic = topic_of(section, name.as_ref(), naming, seen);
-        let key = section.get::<Option<Vec<String>>>("key");
-        let known_key = key.iter().flatten().flatten().cloned().collect::<Vec<_>>();
-        let columns = Columns::build(&section.child("columns"), &known_key, naming.salted);
-        let on_poison = section.get::<OnPoison>("on_poison");
-        let dead_letters = match (on_poison, naming.topics, naming.pipeline, &name) {
+        let dead_letters = match (section.get::<OnPoison>("on_poison"), naming.topics, naming.pipeline, &name) {
             (Some(OnPoison::DeadLetter), Some(topics), Some(pipeline), Some(name)) => {
                 Some(topics.dead_letter.render(pipeline, name))
             }
             _ => None,
         };
+        let nobody = ObjectName { database: String::new(), schema: String::new(), name: String::new() };
+        let table = Self::read(section, naming, nobody, String::new(), dead_letters);
+        Some(Self { name: name?, topic: topic?, ..table? })
+    }
+
+    /// The settings that a table has whether it is named or found.
+    pub(super) fn read(
+        section: &Section<'_>,
+        naming: &Naming<'_>,
+        name: ObjectName,
+        topic: String,
+        dead_letters: Option<String>,
+    ) -> Option<Self> {
+        check_snapshot(section);
+        check_on_stale(section);
+        check_way(section);
+        check_key(section);
+        let key = section.get::<Option<Vec<String>>>("key");
+        let known_key = key.iter().flatten().flatten().cloned().collect::<Vec<_>>();
+        let columns = Columns::build(&section.child("columns"), &known_key, naming.salted);
         Some(Self {
-            name: name?,
+            name,
+            pattern: None,
             key: key?,
-            topic: topic?,
+            topic,
+            names_topic: section.given("topic"),
             snapshot: section.get("snapshot")?,
+            read: section.get("read")?,
+            max_rows_per_batch: section.get::<Option<usize>>("max_rows_per_batch")?.map(|rows| rows as u64),
             mode: section.get("mode")?,
-            stream: stream?,
+            stream: section.get("stream")?,
             on_stale: section.get("on_stale")?,
-            on_poison: on_poison?,
+            on_poison: section.get("on_poison")?,
             dead_letters,
             filter: section.get("filter")?,
             columns: columns?,
@@ -183,6 +250,22 @@ fn check_on_stale(section: &Section<'_>) {
     }
 }
 
+fn check_way(section: &Section<'_>) {
+    match section.get::<Way>("read") {
+        Some(Way::Changes) if section.given("stream") => section.refuse(
+            "stream",
+            "a table with read = \"changes\" is read without a stream".to_owned(),
+            "remove stream, or set read = \"stream\"".to_owned(),
+        ),
+        Some(Way::Stream) if section.given("max_rows_per_batch") => section.refuse(
+            "max_rows_per_batch",
+            "whoever reads a stream takes all its changes at once, so that a batch of it cannot be cut".to_owned(),
+            "remove it, or set read = \"changes\"; delivery.slice_rows bounds the rows of a transaction".to_owned(),
+        ),
+        _ => {}
+    }
+}
+
 fn check_key(section: &Section<'_>) {
     let Some(Some(key)) = section.get::<Option<Vec<String>>>("key") else {
         return;
@@ -217,24 +300,18 @@ fn check_dead_letters(section: &Section<'_>, topic: &str, naming: &Naming<'_>, s
 /// A template that maps two tables to one topic is an accident, whose records
 /// would overwrite each other in a compacted topic.
 fn topic_of(section: &Section<'_>, table: Option<&ObjectName>, naming: &Naming<'_>, seen: &mut Seen) -> Option<String> {
-    let explicit = section.get::<Option<String>>("topic")?;
+    let explicit = section.get::<Option<TopicTemplate>>("topic")?;
     let is_explicit = explicit.is_some();
     let table = table?;
-    let topic = match explicit {
-        Some(topic) => topic,
-        None => {
-            let topic = naming.topics?.name.render(naming.pipeline?, table);
-            if let Err(refusal) = legal_topic(&topic) {
-                section.refuse(
-                    "topic",
-                    format!("topics.name gives \"{topic}\", which {}", refusal.reason),
-                    "set topic for this table, or change topics.name".to_owned(),
-                );
-                return None;
-            }
-            topic
-        }
+    let (template, setting, remedy) = match &explicit {
+        Some(template) => (template, "topic", "set another topic for this table"),
+        None => (&naming.topics?.name, "topics.name", "set topic for this table, or change topics.name"),
     };
+    let topic = template.render(naming.pipeline?, table);
+    if let Err(refusal) = legal_topic(&topic) {
+        section.refuse("topic", format!("{setting} gives \"{topic}\", which {}", refusal.reason), remedy.to_owned());
+        return None;
+    }
     let own = [
         ("checkpoint.topic", naming.checkpoint.map(|checkpoint| &checkpoint.topic)),
         ("topics.notifications", naming.topics.map(|topics| &topics.notifications)),

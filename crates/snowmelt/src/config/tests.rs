@@ -168,7 +168,7 @@ fn every_setting_reaches_the_configuration() {
     let mut reached = BTreeSet::new();
     let home = Home::new();
     let env = |name: &str| home.env(name);
-    for file in ["full", "tokens", "tunnel", "key-pair", "connection"] {
+    for file in ["full", "tokens", "tunnel", "key-pair", "connection", "changes"] {
         let path = crate_path(&format!("tests/config/valid/{file}.toml"));
         let origin = path.to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -182,7 +182,7 @@ fn every_setting_reaches_the_configuration() {
                 Err(_) => true,
             };
             assert!(changed, "{file}: {setting} on line {line} changes nothing");
-            reached.insert(setting.replace("[1]", "[]").replace("[2]", "[]"));
+            reached.insert(setting.replace("[1]", "[]").replace("[2]", "[]").replace("[3]", "[]"));
         }
     }
     for setting in SETTINGS {

@@ -13,6 +13,7 @@ use tunnel::attribute::{Policy, RelayName};
 
 use super::filter::Filter;
 use super::name::{ObjectName, SchemaName};
+use super::name_pattern::NamePattern;
 use super::pattern::Pattern;
 use super::secret::{Secret, SecretSource};
 use super::token::Token;
@@ -112,5 +113,7 @@ from_value! {
         .iter()
         .map(|(text, count)| Some((text.parse().ok()?, usize::try_from(*count).ok()?)))
         .collect();
+    NamePattern: Value::Text(text) => text.parse().ok();
+    Vec<NamePattern>: Value::List(list) => list.iter().map(|text| text.parse().ok()).collect();
     TopicTemplate: Value::Text(text) => TopicTemplate::parse(text).ok();
 }

@@ -3,6 +3,7 @@
 //! Years 0 to 9999 have four digits and are all that is written; any other year has no agreed form and
 //! is refused, never wrapped.
 
+use crate::moment::civil;
 use crate::source::value::Zone;
 
 const DAY: i64 = 86_400;
@@ -75,26 +76,6 @@ fn clock(out: &mut Vec<u8>, of_day: u64, nanos: u64, scale: u8) {
 
 fn pair(out: &mut Vec<u8>, number: u8) {
     out.extend_from_slice(&[b'0' + number / 10 % 10, b'0' + number % 10]);
-}
-
-/// Year, month and day of a day since 1970-01-01. The year is counted from March, so that the leap day
-/// is the last of it and months have the regular lengths that `153 * month + 2` over 5 adds up.
-fn civil(days: i64) -> (i64, u8, u8) {
-    /// Days in 400 years, after which the calendar repeats.
-    const ERA: i64 = 146_097;
-    /// From 0000-03-01 to 1970-01-01.
-    const EPOCH: i64 = 719_468;
-    let days = i128::from(days) + i128::from(EPOCH);
-    let era = i64::try_from(days.div_euclid(i128::from(ERA))).unwrap_or(i64::MAX / 400);
-    let of_era = i64::try_from(days.rem_euclid(i128::from(ERA))).unwrap_or_default();
-    // Every 4th year has a day more, every 100th not, the 400th does.
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / (ERA - 1)) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, u8::try_from(month).unwrap_or(0), u8::try_from(day).unwrap_or(0))
 }
 
 #[cfg(test)]

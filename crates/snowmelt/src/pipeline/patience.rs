@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::backoff::Backoff;
+use crate::clock::{Clock, Moment};
 use crate::command::Command;
 use crate::fleet::{Shared, Working};
 use crate::sink::commands;
 
 /// A capture's patience.
 pub(super) struct Patience {
+    clock: Clock,
     backoff: Backoff,
     /// Counts the capture as working; `None` while it waits for a person.
     working: Option<Working>,
     /// When the stream's forecast was looked at.
-    looked: Option<Instant>,
+    looked: Option<Moment>,
     warned: bool,
     /// The command that was given while the capture waited for a person. One that did not help is not tried again.
     obeyed: Option<Command>,
@@ -25,7 +25,8 @@ impl Patience {
     pub(super) fn new(shared: &Shared) -> Self {
         let retry = &shared.config.retry;
         let backoff = Backoff::new(retry.initial, retry.max);
-        Self { backoff, working: Some(shared.working()), looked: None, warned: false, obeyed: None }
+        let clock = shared.clock.clone();
+        Self { clock, backoff, working: Some(shared.working()), looked: None, warned: false, obeyed: None }
     }
 
     /// Whether the capture waits for a person.
@@ -76,11 +77,17 @@ impl Patience {
 
     /// Whether `interval` is over since this was last true.
     pub(super) fn is_time_for_forecast(&mut self, interval: Duration) -> bool {
-        let due = self.looked.is_none_or(|looked| looked.elapsed() >= interval);
+        let now = self.clock.now();
+        let due = self.looked.is_none_or(|looked| looked.after(interval) <= now);
         if due {
-            self.looked = Some(Instant::now());
+            self.looked = Some(now);
         }
         due
+    }
+
+    /// When it is over next.
+    pub(super) fn next_forecast(&self, interval: Duration) -> Moment {
+        self.looked.unwrap_or_default().after(interval)
     }
 
     /// Whether `warn` is true and was not the last time.

@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::resume::{Known, ShapeRecord, Until, read_known, shape_key};
 use super::topics::{self, Wanted};
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{Config, Table};
 use crate::encode::Encoded;
 use crate::failpoint;
 use crate::shape::Shape;
@@ -50,7 +50,7 @@ impl From<Vec<Encoded>> for Writes {
 }
 
 impl Sink {
-    /// Makes missing topics, claims the capture's transactional id, then reads its checkpoint.
+    /// Makes missing topics of `table`, claims the capture's transactional id, then reads its checkpoint.
     ///
     /// # Errors
     /// [`SinkError`]; after any, nothing of this capture is open in Kafka for longer than `transaction_timeout`.
@@ -58,8 +58,9 @@ impl Sink {
         cluster: &Cluster,
         config: &Config,
         capture: &str,
-        topic: &str,
+        table: &Table,
     ) -> Result<(Self, Option<Checkpoint>), SinkError> {
+        let topic = table.topic.as_str();
         let checkpoints = Wanted::checkpoint(config);
         if !topics::ensure(cluster, &checkpoints).await? {
             topics::require_compaction(cluster, &checkpoints.name).await?;
@@ -68,10 +69,8 @@ impl Sink {
         let notifications = Wanted::notifications(config);
         topics::ensure(cluster, &notifications).await?;
         topics::ensure(cluster, &Wanted::commands(config)).await?;
-        for table in config.tables.iter().filter(|table| table.topic == topic) {
-            if let Some(dead_letters) = &table.dead_letters {
-                topics::ensure(cluster, &Wanted::dead_letters(config, dead_letters)).await?;
-            }
+        if let Some(dead_letters) = &table.dead_letters {
+            topics::ensure(cluster, &Wanted::dead_letters(config, dead_letters)).await?;
         }
         let transactional_id = transactional_id(capture);
         let producer = cluster.producer(&transactional_id).await?;

@@ -46,14 +46,14 @@ fn start() -> Checkpoint {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_committed_is_found_again() {
     let (broker, config, cluster) = lab().await;
-    let (mut sink, found) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (mut sink, found) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     assert_eq!(found, None);
     let first = start();
     let second = first.advanced(1, 10, 20, "f");
     sink.commit(Vec::new(), &first).await.unwrap();
     sink.commit(records(10), &second).await.unwrap();
     sink.close().await;
-    let (_sink, found) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (_sink, found) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     assert_eq!(found, Some(second));
     assert_eq!(broker.committed_records(TOPIC).unwrap().len(), 10);
 }
@@ -61,9 +61,9 @@ async fn what_was_committed_is_found_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_sink_is_fenced_and_leaves_nothing() {
     let (broker, config, cluster) = lab().await;
-    let (mut old, _) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (mut old, _) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     old.commit(Vec::new(), &start()).await.unwrap();
-    let (mut new, found) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (mut new, found) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     assert_eq!(found, Some(start()));
     new.commit(Vec::new(), &start().claimed()).await.unwrap();
     let error = old.commit(records(3), &start().advanced(1, 3, 3, "f")).await.unwrap_err();
@@ -85,14 +85,14 @@ async fn an_older_sink_is_fenced_and_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_is_found_by_the_next_resume_and_not_repeated() {
     let (broker, config, cluster) = lab().await;
-    let (mut sink, _) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (mut sink, _) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     sink.commit(Vec::new(), &start()).await.unwrap();
     let next = start().advanced(1, 5, 5, "f");
     broker.on_once(ApiKey::EndTxn, |_| Control::ApplyThen(Box::new(Control::Disconnect)));
     // Whether the client learns the outcome by itself or not, the log is the judge.
     let outcome = sink.commit(records(5), &next).await;
     drop(sink);
-    let (_sink, found) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (_sink, found) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     assert_eq!(found, Some(next), "commit said {outcome:?}");
     assert_eq!(broker.committed_records(TOPIC).unwrap().len(), 5);
 }
@@ -100,7 +100,7 @@ async fn a_commit_whose_answer_is_lost_is_found_by_the_next_resume_and_not_repea
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_behind_another_captures_open_transaction_is_not_overlooked() {
     let (_broker, config, cluster) = lab().await;
-    let (mut sink, _) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (mut sink, _) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     // Somebody else's transaction opens first and holds the last stable offset back.
     let other = cluster.producer("somebody").await.unwrap();
     other.begin().unwrap();
@@ -108,7 +108,7 @@ async fn a_checkpoint_behind_another_captures_open_transaction_is_not_overlooked
     let mine = start().advanced(1, 1, 1, "f");
     sink.commit(records(1), &mine).await.unwrap();
     drop(sink);
-    let resume = Sink::resume(&cluster, &config, CAPTURE, TOPIC);
+    let resume = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]);
     tokio::pin!(resume);
     let early = tokio::time::timeout(std::time::Duration::from_millis(700), resume.as_mut()).await;
     assert!(early.is_err(), "resume must wait for the open transaction, not read past it");
@@ -121,22 +121,22 @@ async fn a_checkpoint_behind_another_captures_open_transaction_is_not_overlooked
 async fn a_topic_that_may_not_be_made_is_named() {
     let (broker, mut config, cluster) = lab().await;
     config.topics.create = false;
-    let error = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.err().unwrap();
+    let error = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.err().unwrap();
     assert!(matches!(&error, SinkError::TopicMissing { topic, .. } if topic == TOPIC), "{error}");
     assert_eq!(error.next(), Next::Halt);
     config.topics.create = true;
     broker.on(ApiKey::CreateTopics, |_| Control::Error(krafka::error::ErrorCode::PolicyViolation));
-    let error = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.err().unwrap();
+    let error = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.err().unwrap();
     assert!(matches!(&error, SinkError::TopicRefused { topic, .. } if topic == TOPIC), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_programs_checkpoint_halts_instead_of_starting_over() {
     let (_broker, config, cluster) = lab().await;
-    let (mut sink, _) = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.unwrap();
+    let (mut sink, _) = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.unwrap();
     let newer = Checkpoint { version: crate::checkpoint::VERSION + 1, ..start() };
     sink.commit(Vec::new(), &newer).await.unwrap();
     drop(sink);
-    let error = Sink::resume(&cluster, &config, CAPTURE, TOPIC).await.err().unwrap();
+    let error = Sink::resume(&cluster, &config, CAPTURE, &config.tables[0]).await.err().unwrap();
     assert_eq!(error.next(), Next::Halt, "{error}");
 }

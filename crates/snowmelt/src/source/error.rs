@@ -5,6 +5,7 @@
 
 mod remedy;
 
+use crate::config::{Choice as _, Way};
 use crate::error::Next;
 use crate::source::value::ValueError;
 
@@ -153,6 +154,84 @@ pub enum SourceError {
         /// What the stream's table is called now.
         now: String,
     },
+    /// The changes since the last window left the table's Time Travel, or were not tracked.
+    #[error(
+        "the changes of {table} since {since} cannot be read any more ({reason}); nothing after batch {batch} was \
+         published. Order a new snapshot: snowmelt snapshot {table}; and raise DATA_RETENTION_TIME_IN_DAYS of the table"
+    )]
+    WindowLost {
+        /// The captured table.
+        table: String,
+        /// The end of the last window.
+        since: String,
+        /// Snowflake's own words.
+        reason: String,
+        /// The last batch that is whole in Kafka.
+        batch: u64,
+    },
+    /// The name stands for another table than the one whose windows were read.
+    #[error(
+        "what is called {table} now was created at {now}, the table that was read at {was}: it was replaced or swapped, \
+         and the changes in between cannot be read. Order a new snapshot: snowmelt snapshot {table}; or give the table its \
+         name back"
+    )]
+    TableReplaced {
+        /// The captured table.
+        table: String,
+        /// When the table that was read was created.
+        was: String,
+        /// When the one was that has the name now.
+        now: String,
+    },
+    /// A window that was asked for again is not what it was.
+    #[error(
+        "{window} of {table} came with {now} where it had {was}: a commit became visible more than changes.lag after its \
+         time, or the table's history was changed. What lies before may be missing in kafka. Raise changes.lag, and order a \
+         new snapshot: snowmelt snapshot {table}"
+    )]
+    WindowChanged {
+        /// The captured table.
+        table: String,
+        /// The window, in words.
+        window: String,
+        /// What it had.
+        was: String,
+        /// What it has now.
+        now: String,
+    },
+    /// Change tracking is off, so that a table has no windows.
+    #[error(
+        "change tracking of {table} is off, which reading it by windows needs; its owner ({owner}) switches it on: \
+         ALTER {kind} {table} SET CHANGE_TRACKING = TRUE"
+    )]
+    TrackingOff {
+        /// The captured table.
+        table: String,
+        /// `TABLE` or `VIEW`.
+        kind: &'static str,
+        /// The owning role.
+        owner: String,
+    },
+    /// The checkpoint was written by the other way of reading.
+    #[error(
+        "{table} was read with read = \"{}\" and the configuration says \"{}\"; where one left off the other cannot go on. \
+         Order a new snapshot: snowmelt snapshot {table}; or set read as it was",
+        was.as_str(), now.as_str()
+    )]
+    WayChanged {
+        /// The captured table.
+        table: String,
+        /// The way of the checkpoint.
+        was: Way,
+        /// The way of the configuration.
+        now: Way,
+    },
+    /// A table is to be read through a stream, and there is no schema to make it in.
+    #[error("{table} is read through a stream, and snowflake.state_schema is not set; set it")]
+    NoStateSchema {
+        /// The captured table.
+        table: String,
+    },
     /// The object is there, and cannot be captured as it is or as it is configured.
     #[error("{object} is a {kind} and cannot be captured like this: {reason}; {remedy}")]
     NotCapturable {
@@ -209,14 +288,14 @@ pub enum SourceError {
         /// The captured table.
         table: String,
     },
-    /// The stream was made for another filter.
+    /// The stream, or the window, was made for another filter.
     #[error(
-        "stream {stream} was made for another `filter` of {table} than the configuration has; rows that only one of them \
+        "{stream} was made for another `filter` of {table} than the configuration has; rows that only one of them \
          lets through would stay in kafka or be missing there. Set the former filter again, or take a new snapshot: give \
          the pipeline a new name"
     )]
     FilterChanged {
-        /// The stream.
+        /// The stream, or the window.
         stream: String,
         /// The captured table.
         table: String,
@@ -258,9 +337,17 @@ const SESSION_OVER: [&str; 7] = ["390103", "390104", "390111", "390114", "390195
 /// Logins refused for the token: invalid, expired (OAuth), invalid (programmatic access token).
 const TOKEN_REFUSED: [&str; 3] = ["390303", "390318", "394400"];
 /// Statement failures that pass by themselves: cancelled, lock waiters, throttled, internal, running elsewhere.
-const PASSING: [&str; 6] = ["000604", "000625", "000603", "390505", "000612", "000630"];
+const PASSING: [&str; 7] = ["000604", "000625", "000603", "390505", "000612", "000630", SUSPENDED];
+/// The warehouse is suspended and does not resume by itself; somebody, or a schedule, may resume it.
+const SUSPENDED: &str = "000608";
 
 impl SourceError {
+    /// Whether a statement was refused because it had no warehouse to run on.
+    #[must_use]
+    pub fn is_without_warehouse(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if matches!(code.as_str(), "000606" | SUSPENDED))
+    }
+
     /// The error without its remedy, for whoever has a better one.
     #[must_use]
     pub fn finding(&self) -> String {
@@ -313,6 +400,12 @@ impl SourceError {
             | Self::StreamMissing { .. }
             | Self::StreamStale { .. }
             | Self::StreamMoved { .. }
+            | Self::WindowLost { .. }
+            | Self::TableReplaced { .. }
+            | Self::WindowChanged { .. }
+            | Self::TrackingOff { .. }
+            | Self::WayChanged { .. }
+            | Self::NoStateSchema { .. }
             | Self::NotCapturable { .. }
             | Self::StreamUnfit { .. }
             | Self::KeyMissing { .. }
@@ -324,15 +417,23 @@ impl SourceError {
         }
     }
 
-    /// Whether the capture's stream is lost, so that only a new one with a new snapshot goes on.
+    /// Whether the capture's stream, or its place in the table's history, is lost, so that only a new snapshot goes on.
     #[must_use]
     pub fn is_stream_lost(&self) -> bool {
-        matches!(self, Self::StreamMissing { .. } | Self::StreamStale { .. } | Self::StreamMoved { .. })
+        matches!(
+            self,
+            Self::StreamMissing { .. }
+                | Self::StreamStale { .. }
+                | Self::StreamMoved { .. }
+                | Self::WindowLost { .. }
+                | Self::TableReplaced { .. }
+                | Self::WindowChanged { .. }
+        )
     }
 
-    /// Whether Snowflake said that an object is missing or hidden (002003).
+    /// Whether Snowflake said that an object is missing or hidden: 002003, or 002043 of USE and the IN of a SHOW.
     #[must_use]
     pub fn is_object_missing(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "002003")
+        matches!(self, Self::Refused { code, .. } if code == "002003" || code == "002043")
     }
 }

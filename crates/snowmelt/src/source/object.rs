@@ -9,6 +9,7 @@
 //! is made ([`Object::refused_stream`]).
 
 mod plan;
+mod windows;
 
 use std::sync::Arc;
 
@@ -56,6 +57,8 @@ pub enum Kind {
     Stage {
         /// Whether the directory table is enabled.
         directory: bool,
+        /// Whether its files are outside of Snowflake.
+        external: bool,
     },
 }
 
@@ -70,6 +73,8 @@ pub struct Object {
     pub change_tracking: Option<bool>,
     /// Days of Time Travel; `None` where SHOW does not say.
     pub retention_days: Option<u32>,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: Option<i64>,
 }
 
 impl Kind {
@@ -90,7 +95,17 @@ impl Kind {
         }
     }
 
-    /// What a privilege on it is granted on.
+    /// The words that GRANT has for it (docs.snowflake.com/en/sql-reference/sql/grant-privilege).
+    #[must_use]
+    pub fn granted_on(&self) -> &'static str {
+        match self {
+            Self::MaterializedView => "MATERIALIZED VIEW",
+            Self::IcebergTable { .. } => "ICEBERG TABLE",
+            other => other.sql(),
+        }
+    }
+
+    /// The words that CREATE STREAM has for it.
     #[must_use]
     pub fn sql(&self) -> &'static str {
         match self {
@@ -165,8 +180,11 @@ impl Object {
         if let Some(found) = show(session, "EXTERNAL TABLES", name, external).await? {
             return Ok(Some(found));
         }
-        show(session, "STAGES", name, |row| Self::of(row, Kind::Stage { directory: yes(row, "directory_enabled") }))
-            .await
+        let stage = |row: &TableRow<'_>| {
+            let external = row.text("type").is_some_and(|kind| kind.to_ascii_uppercase().starts_with("EXTERNAL"));
+            Self::of(row, Kind::Stage { directory: yes(row, "directory_enabled"), external })
+        };
+        show(session, "STAGES", name, stage).await
     }
 
     fn of(row: &TableRow<'_>, kind: Kind) -> Self {
@@ -175,6 +193,7 @@ impl Object {
             owner: row.text("owner").unwrap_or_default(),
             change_tracking: row.text("change_tracking").map(|_| yes(row, "change_tracking")),
             retention_days: row.text("retention_time").and_then(|days| days.parse().ok()),
+            created_ms: row.millis("created_on"),
         }
     }
 

@@ -164,6 +164,28 @@ impl Selection {
         star
     }
 
+    /// What is left of `columns`, each by name, masked: for a query whose result has these columns and no others.
+    pub(super) fn list(&self, columns: &[Column]) -> String {
+        let all;
+        let (kept, masked) = match &self.columns {
+            Some(chosen) => (&chosen.kept, chosen.masked.as_slice()),
+            None => {
+                all = columns.iter().map(|column| quote(&column.name)).collect();
+                (&all, [].as_slice())
+            }
+        };
+        let one = |name: &String| match masked.iter().find(|(of, _)| of == name) {
+            Some((_, mask)) => format!("{mask} AS {name}"),
+            None => name.clone(),
+        };
+        kept.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    /// ` WHERE (<filter>)`, or nothing.
+    pub(super) fn restriction(&self) -> String {
+        self.filter.as_ref().map(|filter| format!(" WHERE ({filter})")).unwrap_or_default()
+    }
+
     /// `(<filter>) AND `, or nothing.
     pub(super) fn condition(&self) -> String {
         self.filter.as_ref().map(|filter| format!("({filter}) AND ")).unwrap_or_default()
@@ -177,8 +199,7 @@ impl Selection {
     /// A query that compiles if and only if filter and masks do, for `check`; it is not run.
     #[must_use]
     pub fn trial(&self, table: &Table) -> String {
-        let condition = self.filter.as_ref().map(|filter| format!(" WHERE ({filter})")).unwrap_or_default();
-        format!("SELECT {} FROM {}{condition}", self.star(), table.name.quoted())
+        format!("SELECT {} FROM {}{}", self.star(), table.name.quoted(), self.restriction())
     }
 }
 

@@ -47,6 +47,7 @@ use self::wire::{
 use super::error::SourceError;
 use super::value::{Column, parse_columns};
 use crate::config::Snowflake;
+use crate::warehouse::Tab;
 
 /// Longest wait for each of the last words of a session.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -71,6 +72,8 @@ pub struct Session {
     /// Requests to abort statements whose callers went away.
     aborts: TaskTracker,
     heartbeat: std::sync::OnceLock<AbortOnDropHandle<()>>,
+    /// Whom statements are charged to, if anybody.
+    tab: std::sync::OnceLock<Tab>,
 }
 
 impl std::fmt::Debug for Session {
@@ -84,6 +87,8 @@ impl std::fmt::Debug for Session {
 struct Sending {
     describe_only: bool,
     attempts: u32,
+    /// Whether it needs a warehouse.
+    warehouse: bool,
 }
 
 /// A statement's result: its columns, its announced size and the way to its rows.
@@ -119,6 +124,7 @@ impl Session {
             aborts: TaskTracker::new(),
             server_version: login.server_version.unwrap_or_default(),
             heartbeat: std::sync::OnceLock::new(),
+            tab: std::sync::OnceLock::new(),
         });
         let every = Duration::from_secs((login.master_validity_in_seconds / 16).clamp(1, 3600));
         let weak = Arc::downgrade(&session);
@@ -139,6 +145,17 @@ impl Session {
         &self.info
     }
 
+    /// The session's role, as Snowflake stores its name.
+    #[must_use]
+    pub fn role(&self) -> String {
+        match self.info.role_name.as_deref() {
+            // Should it come quoted, as the names of databases do that need it.
+            Some(name) if name.starts_with('"') => crate::config::identifier(name).unwrap_or_else(|_| name.to_owned()),
+            Some(name) => name.to_owned(),
+            None => "PUBLIC".to_owned(),
+        }
+    }
+
     /// Who is logged in and how, in words: "SNOWMELT by key pair SHA256:…".
     #[must_use]
     pub fn who(&self) -> &str {
@@ -151,23 +168,28 @@ impl Session {
         &self.server_version
     }
 
-    /// Runs a statement and returns its result, whose rows are still to be fetched.
+    /// Charges this session's statements to a capture from now on.
+    pub(crate) fn charge_to(&self, tab: Tab) {
+        let _ = self.tab.set(tab);
+    }
+
+    /// Runs a statement that needs a warehouse and returns its result, whose rows are still to be fetched.
     ///
     /// # Errors
     /// [`SourceError::Refused`] with Snowflake's code, or whatever kept an answer from arriving; then it is unknown
     /// whether the statement ran.
     pub async fn query(self: &Arc<Self>, what: &str, sql: &str) -> Result<ResultSet, SourceError> {
-        let data = self.run(what, sql, Sending { describe_only: false, attempts: ATTEMPTS }).await?;
+        let data = self.run(what, sql, Sending { describe_only: false, attempts: ATTEMPTS, warehouse: true }).await?;
         self.result_set(what, data)
     }
 
-    /// Runs a statement that must not be sent twice: whatever keeps its answer from arriving is an error at once, and
+    /// Runs a statement that needs a warehouse and must not be sent twice: whatever keeps its answer from arriving is an error at once, and
     /// whether it ran is for the caller to find out.
     ///
     /// # Errors
     /// As [`Session::query`].
     pub async fn once(self: &Arc<Self>, what: &str, sql: &str) -> Result<Table, SourceError> {
-        let data = self.run(what, sql, Sending { describe_only: false, attempts: 1 }).await?;
+        let data = self.run(what, sql, Sending { describe_only: false, attempts: 1, warehouse: true }).await?;
         chunk::collect(what, self.result_set(what, data)?).await
     }
 
@@ -176,17 +198,18 @@ impl Session {
     /// # Errors
     /// As [`Session::query`].
     pub async fn describe(self: &Arc<Self>, what: &str, sql: &str) -> Result<Arc<[Column]>, SourceError> {
-        let data = self.run(what, sql, Sending { describe_only: true, attempts: ATTEMPTS }).await?;
+        let data = self.run(what, sql, Sending { describe_only: true, attempts: ATTEMPTS, warehouse: false }).await?;
         Ok(self.result_set(what, data)?.columns)
     }
 
-    /// Runs a statement with a small result and returns it whole.
+    /// Runs a statement with a small result and returns it whole. It is counted as one that needs no warehouse: what
+    /// does goes through [`Session::query`] or [`Session::once`] in a session that is charged to a capture.
     ///
     /// # Errors
     /// As [`Session::query`].
     pub async fn table(self: &Arc<Self>, what: &str, sql: &str) -> Result<Table, SourceError> {
-        let result = self.query(what, sql).await?;
-        chunk::collect(what, result).await
+        let data = self.run(what, sql, Sending { describe_only: false, attempts: ATTEMPTS, warehouse: false }).await?;
+        chunk::collect(what, self.result_set(what, data)?).await
     }
 
     fn result_set(self: &Arc<Self>, what: &str, data: QueryData) -> Result<ResultSet, SourceError> {
@@ -252,8 +275,19 @@ impl Session {
         };
         let unfinished = AbortOnDrop::new(self, request_id);
         tracing::trace!(what, sql, "statement");
+        let charge = self.tab.get().filter(|_| sending.warehouse).map(Tab::charge);
+        if charge.is_none()
+            && let Some(tab) = self.tab.get()
+        {
+            tab.metadata();
+        }
         let outcome = self.run_to_its_end(what, request_id, started, &request, sending.attempts).await;
         unfinished.finished();
+        if let (Some(charge), Err(error)) = (charge, &outcome)
+            && error.is_without_warehouse()
+        {
+            charge.refused();
+        }
         let data = outcome?;
         if let Some(context) = &data.query_context {
             *self.query_context.lock().await = context.clone();

@@ -170,10 +170,25 @@ impl Names {
     }
 }
 
+/// Whether a table of this name is what a publisher, or its check, makes; in whatever schema it is.
+#[must_use]
+pub fn is_made(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("SNOWMELT_") else { return false };
+    let rest = rest.strip_prefix("CHECK_").unwrap_or(rest);
+    let Some((nonce, _)) = rest.split_once('_') else { return false };
+    nonce.len() == 8 && nonce.chars().all(|c| matches!(c, '0'..='9' | 'A'..='F'))
+}
+
 /// `SHOW <kind> LIKE '<name>' IN SCHEMA …` for exactly one object.
 #[must_use]
 pub fn show_one(kind: &str, object: &ObjectName) -> String {
     show(kind, &like_literal(&object.name), &object.parent())
+}
+
+/// `SHOW WAREHOUSES LIKE …` for the warehouse of this name, any case. Needs no warehouse.
+#[must_use]
+pub fn show_warehouses(name: &str) -> String {
+    format!("SHOW WAREHOUSES LIKE '{}'", like_literal(name))
 }
 
 fn show(kind: &str, like: &str, schema: &SchemaName) -> String {
@@ -227,21 +242,13 @@ pub fn create_stream(
     )
 }
 
-/// The statement that moves the stream and keeps its rows, as one act.
+/// The expression for a change row's phase.
 ///
 /// Rows are numbered by phase, so that in one batch every key leaves before any key arrives, and a key-keeping update
 /// has its two halves side by side (see `docs/guarantees.md`). The phase of an update compares the key columns of its
 /// two halves, which share a row id: both values there or both NULL, and the least equal to the greatest. Where the
 /// filter let only one half through, the row came or went. Keys are compared before they are masked.
-#[must_use]
-pub fn create_staging(
-    staging: &ObjectName,
-    stream: &ObjectName,
-    claim: &ObjectName,
-    key: &[&Column],
-    selection: &Selection,
-    note: &Note,
-) -> String {
+pub(super) fn phase_of(key: &[&Column], selection: &Selection) -> String {
     let over = "OVER (PARTITION BY METADATA$ROW_ID)";
     let same_key: String = key
         .iter()
@@ -252,16 +259,29 @@ pub fn create_staging(
             format!(" AND COUNT({name}) {over} <> 1 AND EQUAL_NULL(MIN({value}) {over}, MAX({value}) {over})")
         })
         .collect();
-    let goes_or_comes = "IFF(METADATA$ACTION = 'DELETE', 0, 2)";
+    let whole_pair = selection.whole_pair();
+    format!("CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE IFF(METADATA$ACTION = 'DELETE', 0, 2) END")
+}
+
+/// The statement that moves the stream and keeps its rows, numbered by phase, as one act.
+#[must_use]
+pub fn create_staging(
+    staging: &ObjectName,
+    stream: &ObjectName,
+    claim: &ObjectName,
+    key: &[&Column],
+    selection: &Selection,
+    note: &Note,
+) -> String {
     format!(
         "CREATE TRANSIENT TABLE IF NOT EXISTS {staging}{columns} DATA_RETENTION_TIME_IN_DAYS = 0 COMMENT = {comment} AS \
          SELECT {star}, ROW_NUMBER() OVER (ORDER BY {phase}, METADATA$ROW_ID, METADATA$ACTION) AS {row} \
-         FROM (SELECT *, CASE WHEN METADATA$ISUPDATE{whole_pair}{same_key} THEN 1 ELSE {goes_or_comes} END AS {phase} \
+         FROM (SELECT *, {case} AS {phase} \
          FROM {stream} WHERE {condition}NOT EXISTS (SELECT 1 FROM {claim}))",
         staging = staging.quoted(),
         columns = selection.column_list([&quote(PHASE), &quote(ROW)]),
         star = selection.star(),
-        whole_pair = selection.whole_pair(),
+        case = phase_of(key, selection),
         condition = selection.condition(),
         comment = literal(&note.to_text()),
         phase = quote(PHASE),
@@ -295,6 +315,20 @@ mod tests {
         assert_eq!(names.parse(&names.claim(9).name), Some(Made::Claim(9)));
         for stranger in ["SNOWMELT_0A1B2C3D_ODD_NAME__2_x", "SNOWMELT_0A1B2C3D_ODD_NAME__STREAM_1", "CUSTOMERS"] {
             assert_eq!(names.parse(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn what_publishers_make_is_known_by_its_name() {
+        let names = names();
+        for own in [names.staging(2, 17), names.claim(9), names.stream(1)] {
+            assert!(is_made(&own.name), "{own}");
+        }
+        assert!(is_made("SNOWMELT_CHECK_0A1B2C3D_STAGING"));
+        for other in
+            ["SNOWMELT_ORDERS", "SNOWMELT_0A1B2C3_X", "SNOWMELT_0a1b2c3d_X", "X_SNOWMELT_0A1B2C3D_X", "SNOWMELT_"]
+        {
+            assert!(!is_made(other), "{other}");
         }
     }
 

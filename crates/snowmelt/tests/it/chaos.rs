@@ -49,14 +49,24 @@ pub(crate) const FENCE: &str = "commit: fenced";
 const QUERIES: &str = "/queries/v1/query-request";
 const STAGING: &str = "create transient table";
 const READING: &str = "order by \"snowmelt$row\"";
+const PROBE: &str = "system$last_change_commit_time";
+const LOOK: &str = "select count(*), coalesce(sum(";
 const RELEASE: &str = "drop table if exists";
 const STREAM: &str = "show streams";
 const CLAIM: &str = "create table if not exists";
 
 impl Deck {
-    /// All cards, shuffled.
+    /// All cards for publishers that read streams, shuffled.
     pub(crate) fn shuffled(dice: &mut StdRng) -> Self {
-        let mut cards = snowflake_cards();
+        Self::of(snowflake_cards(), dice)
+    }
+
+    /// All cards for publishers that read windows, shuffled.
+    pub(crate) fn of_windows(dice: &mut StdRng) -> Self {
+        Self::of(window_cards(), dice)
+    }
+
+    fn of(mut cards: Vec<Card>, dice: &mut StdRng) -> Self {
         cards.extend(kafka_cards());
         cards.extend([Card::CoordinatorMoves, Card::BrokerCrashes]);
         cards.shuffle(dice);
@@ -206,6 +216,29 @@ fn snowflake_cards() -> Vec<Card> {
         card("session expires", QUERIES, None, Action::ExpireSession),
         card("session is gone", QUERIES, None, Action::SessionGone),
         card("session is gone at staging", QUERIES, Some(STAGING), Action::SessionGone),
+        card("master token expires", QUERIES, None, Action::MasterExpired),
+        card("chunk: cut", "/results/", None, Action::CutChunk { after: 100 }),
+        card("chunk: slow", "/results/", None, Action::SlowChunk { bytes: 500, every_ms: 5 }),
+        card("chunk: forbidden", "/results/", None, Action::ChunkForbidden),
+    ]
+}
+
+fn window_cards() -> Vec<Card> {
+    let card = |name, path, sql, action| Card::Snowflake { name, path, sql, action };
+    let status = |status, retry_after| Action::Status { status, retry_after };
+    vec![
+        card("any query: 503", QUERIES, None, status(503, None)),
+        card("any query: 429", QUERIES, None, status(429, Some(0))),
+        card("login: 503", "/session/v1/login-request", None, status(503, None)),
+        card("window: lost before", QUERIES, Some(READING), Action::DropBefore),
+        card("window: answer lost", QUERIES, Some(READING), Action::DropAfter),
+        card("window: late", QUERIES, Some(READING), Action::Delay { moment: Moment::Before, ms: 700 }),
+        card("window: answer late", QUERIES, Some(READING), Action::Delay { moment: Moment::After, ms: 500 }),
+        card("probe: answer lost", QUERIES, Some(PROBE), Action::DropAfter),
+        card("second look: answer lost", QUERIES, Some(LOOK), Action::DropAfter),
+        card("session expires", QUERIES, None, Action::ExpireSession),
+        card("session is gone", QUERIES, None, Action::SessionGone),
+        card("session is gone at a window", QUERIES, Some(READING), Action::SessionGone),
         card("master token expires", QUERIES, None, Action::MasterExpired),
         card("chunk: cut", "/results/", None, Action::CutChunk { after: 100 }),
         card("chunk: slow", "/results/", None, Action::SlowChunk { bytes: 500, every_ms: 5 }),

@@ -10,9 +10,11 @@ use tokio::process::Command;
 
 use crate::publisher::Publisher;
 use crate::tables::{self, STATE};
+use crate::windows;
 use crate::world::{CHECKPOINTS, PASSWORD, Settings, World};
 
 /// The exit code, and the findings by subject.
+#[derive(Debug)]
 pub(crate) struct Checked {
     code: Option<i32>,
     findings: BTreeMap<String, Vec<(String, String)>>,
@@ -76,7 +78,9 @@ async fn a_world_in_order_has_no_problem_and_is_left_as_it_was() {
     checked.says("ok", "key of SHOP.PUBLIC.CUSTOMERS", &["ID", "primary key"]);
     checked.says("ok", "key of SHOP.PUBLIC.LINES", &["ORDER_ID, LINE", "configured"]);
     checked.says("warning", "key of SHOP.PUBLIC.VISITS", &["row id", "set `key`"]);
-    checked.says("ok", &format!("topic {CHECKPOINTS}"), &["not there yet"]);
+    for topic in [CHECKPOINTS, "snowmelt-notifications", "snowmelt-commands"] {
+        checked.says("ok", &format!("topic {topic}"), &["not there yet"]);
+    }
     assert_eq!(state(&world).await, 0, "the check left something behind");
     assert!(world.kafka.cluster.topic_id(CHECKPOINTS).is_none(), "the check made a topic");
     let checked = check(&world, &world.settings(), &["--metadata-only"]).await;
@@ -92,6 +96,12 @@ async fn a_running_pipeline_is_checked_without_disturbing_it() {
     world.drained(Duration::from_secs(40)).await;
     let checked = check(&world, &world.settings(), &[]).await;
     assert_eq!(checked.all_of("problem"), Vec::<&String>::new(), "{:#?}", checked.findings);
+    checked.says("ok", "topic snowmelt-notifications", &["there, 1 partitions"]);
+    checked.says("ok", "topic snowmelt-commands", &["there, 1 partitions"]);
+    checked.says("ok", "topic snowmelt-commands, reading", &["can be read"]);
+    for setting in ["notifications, cleanup.policy", "notifications, retention.ms", "commands, cleanup.policy"] {
+        checked.says("warning", &format!("topic snowmelt-{setting}"), &["look it up"]);
+    }
     world.account().run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES (2, 'Bob')").await;
     world.drained(Duration::from_secs(40)).await;
     publisher.stop().await;
@@ -123,9 +133,14 @@ async fn everything_wrong_is_said_at_once() {
     checked.says("problem", "warehouse", &["set snowflake.warehouse", "NONE_SUCH"]);
     let text = format!("{:?}", checked.findings);
     assert!(!text.contains("snowmelt check"), "the check sends to itself: {text}");
-    checked.says("problem", "state schema SNOWMELT.NOWHERE", &["create schema SNOWMELT.NOWHERE", "USAGE on database"]);
+    checked.says(
+        "problem",
+        "state schema SNOWMELT.NOWHERE",
+        &["create it, or GRANT USAGE ON SCHEMA \"SNOWMELT\".\"NOWHERE\" TO ROLE \"ACCOUNTADMIN\";"],
+    );
     checked.says("problem", "key of SHOP.PUBLIC.CUSTOMERS", &["NUMBER", "ID"]);
-    checked.says("problem", "table SHOP.PUBLIC.LINES", &["create it, or GRANT", "SELECT ON TABLE SHOP.PUBLIC.LINES"]);
+    let grant = "create it, or GRANT SELECT ON TABLE \"SHOP\".\"PUBLIC\".\"LINES\" TO ROLE \"ACCOUNTADMIN\";";
+    checked.says("problem", "table SHOP.PUBLIC.LINES", &[grant]);
     checked.says("problem", "stream SHOP.PUBLIC.ELSEWHERE", &["SHOP.PUBLIC.CUSTOMERS", "name a stream on"]);
     // The embedded cluster keeps the settings to itself; the judgement has its own test beside it.
     for setting in [format!("{CHECKPOINTS}, cleanup.policy"), format!("{}, max.message.bytes", first.topic())] {
@@ -170,4 +185,56 @@ async fn filters_masks_and_dead_letters_are_tried_beforehand() {
     let checked = check(&world, &forbidden, &["--metadata-only"]).await;
     checked.says("problem", "topic proof.dead-letters", &["does not exist", "topics.create"]);
     assert_eq!(world.snowflake.sim.engine().warehouse_statements(), 0, "compiling needs no warehouse");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_makes_a_warehouse_dear_is_said_with_its_remedy() {
+    let world = World::start().await;
+    let mut account = world.account();
+    for (sql, level, texts) in [
+        ("SET WAREHOUSE_SIZE = XSMALL", "ok", ["WH: X-Small", "1 credit an hour"]),
+        ("SET WAREHOUSE_SIZE = 'X-LARGE'", "ok", ["WH: X-Large", "16 credits an hour"]),
+        ("SET AUTO_SUSPEND = 600", "warning", ["it idles for 600 s", "ALTER WAREHOUSE WH SET AUTO_SUSPEND = 60;"]),
+        ("SET AUTO_SUSPEND = NULL", "warning", ["never suspends itself", "ALTER WAREHOUSE WH SET AUTO_SUSPEND = 60"]),
+        ("SET AUTO_SUSPEND = 60, AUTO_RESUME = FALSE", "warning", ["does not resume", "SET AUTO_RESUME = TRUE"]),
+    ] {
+        account.run(&format!("ALTER WAREHOUSE WH {sql}")).await;
+        check(&world, &world.settings(), &["--metadata-only"]).await.says(level, "warehouse", &texts);
+    }
+    assert_eq!(world.snowflake.sim.warehouse("WH").expect("it is there").resumes, 0, "looking needs no warehouse");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_read_by_windows_need_history_and_no_more() {
+    let world = windows::selecting().await;
+    let settings = windows::windows(&world).set("changes.lag", "\"0s\"");
+    let used = world.snowflake.sim.engine().warehouse_statements();
+    let checked = check(&world, &settings, &[]).await;
+    assert_eq!(checked.all_of("problem"), Vec::<&String>::new(), "{:#?}", checked.findings);
+    assert_eq!(checked.code, Some(0));
+    for table in tables::ALL {
+        let subject = format!("windows of {}", table.topic());
+        checked.says("ok", &subject, &["read by windows", "changes not read within 1 days are lost"]);
+    }
+    assert_eq!(world.snowflake.sim.engine().warehouse_statements(), used, "the check used the warehouse");
+    assert!(checked.findings.keys().all(|subject| !subject.contains("state schema")), "{:#?}", checked.findings);
+
+    let mut account = world.account();
+    account.run("ALTER TABLE SHOP.PUBLIC.LINES SET CHANGE_TRACKING = FALSE").await;
+    account.run("REVOKE SELECT ON TABLE SHOP.PUBLIC.CUSTOMERS FROM ROLE READER").await;
+    account.run("ALTER TABLE SHOP.PUBLIC.VISITS SET DATA_RETENTION_TIME_IN_DAYS = 0").await;
+    let checked = check(&world, &settings, &[]).await;
+    assert_eq!(checked.code, Some(1));
+    checked.says("problem", "table SHOP.PUBLIC.CUSTOMERS", &["GRANT", "SELECT"]);
+    let words = "ALTER TABLE SHOP.PUBLIC.LINES SET CHANGE_TRACKING = TRUE";
+    checked.says("problem", "table SHOP.PUBLIC.LINES", &[words, "ACCOUNTADMIN"]);
+    checked.says("problem", "table SHOP.PUBLIC.VISITS", &["DATA_RETENTION_TIME_IN_DAYS is 0"]);
+    account.run("ALTER TABLE SHOP.PUBLIC.VISITS SET DATA_RETENTION_TIME_IN_DAYS = 1").await;
+    let keyless = "[{ name = \"SHOP.PUBLIC.VISITS\", read = \"changes\" }]";
+    for (settings, level, words) in [
+        (settings.clone().set("changes.lag", "\"6h\""), "warning", "less than changes.lag ago"),
+        (settings.set("tables", keyless), "problem", "set `key`, or snapshot = \"never\""),
+    ] {
+        check(&world, &settings, &[]).await.says(level, "windows of SHOP.PUBLIC.VISITS", &[words]);
+    }
 }

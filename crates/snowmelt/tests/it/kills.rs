@@ -5,7 +5,7 @@
 //!                                                     at the end: run until idle ─▶ everything there, once, in order
 //! ```
 //!
-//! `SNOWMELT_KILLS` sets the number of kills over all campaigns (100), `SNOWMELT_SEED` repeats a schedule.
+//! `SNOWMELT_KILLS` sets the number of kills over all campaigns (125), `SNOWMELT_SEED` repeats a schedule.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,13 +18,14 @@ use snowmelt::failpoint;
 use crate::chaos::{Deck, FENCE};
 use crate::publisher::{Exit, Publisher};
 use crate::snapshots;
-use crate::tables;
+use crate::tables::{self, Table};
 use crate::verifier::Verifier;
+use crate::windows;
 use crate::workload::Workload;
 use crate::world::{Settings, World, seed};
 
 /// Campaigns that share the kills.
-const CAMPAIGNS: u64 = 4;
+const CAMPAIGNS: u64 = 5;
 /// A fail point that was not reached by then is given up, and the process killed where it is.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Everything must be in Kafka this long after the last fault.
@@ -38,6 +39,10 @@ struct Campaign {
     faults: bool,
     /// Rows that are too large for Kafka, and become dead letters.
     poison: bool,
+    /// Columns are added, renamed and dropped meanwhile.
+    reshaping: bool,
+    /// Read by windows, with SELECT alone.
+    windows: bool,
     /// Distinguishes campaigns of one seed.
     salt: u64,
 }
@@ -54,26 +59,48 @@ struct Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named_places_and_faults() {
-    Campaign { transactions: 2, places: true, faults: true, poison: true, salt: 1 }.run().await;
+    Campaign { transactions: 2, places: true, faults: true, poison: true, reshaping: false, windows: false, salt: 1 }
+        .run()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn named_places_on_kafka_before_4() {
-    Campaign { transactions: 1, places: true, faults: true, poison: false, salt: 2 }.run().await;
+    Campaign { transactions: 1, places: true, faults: true, poison: false, reshaping: false, windows: false, salt: 2 }
+        .run()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn random_moments_and_faults() {
-    Campaign { transactions: 2, places: false, faults: true, poison: false, salt: 3 }.run().await;
+    Campaign { transactions: 2, places: false, faults: true, poison: false, reshaping: false, windows: false, salt: 3 }
+        .run()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_alone() {
-    Campaign { transactions: 2, places: true, faults: false, poison: true, salt: 4 }.run().await;
+    Campaign { transactions: 2, places: true, faults: false, poison: true, reshaping: false, windows: false, salt: 4 }
+        .run()
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_that_change_and_faults() {
+    Campaign { transactions: 2, places: true, faults: true, poison: false, reshaping: true, windows: false, salt: 5 }
+        .run()
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn windows_of_tables_that_may_only_be_selected_from() {
+    Campaign { transactions: 2, places: true, faults: true, poison: false, reshaping: false, windows: true, salt: 6 }
+        .run()
+        .await;
 }
 
 fn kills() -> u64 {
-    std::env::var("SNOWMELT_KILLS").map_or(100, |text| text.parse().expect("SNOWMELT_KILLS is a number"))
+    std::env::var("SNOWMELT_KILLS").map_or(125, |text| text.parse().expect("SNOWMELT_KILLS is a number"))
 }
 
 impl Campaign {
@@ -82,13 +109,20 @@ impl Campaign {
         let mut dice = StdRng::seed_from_u64(seed().wrapping_add(self.salt));
         let wanted = kills().div_ceil(CAMPAIGNS);
         let world = World::with_transactions(self.transactions).await;
+        if self.windows {
+            windows::granting(&world).await;
+        }
+        let captured = self.captured();
         let mut workload = Workload::new(&world, dice.random());
         if self.poison {
             workload = workload.poisonous();
         }
+        if self.reshaping {
+            workload = workload.reshaping();
+        }
         workload.fill(150).await;
         let working = workload.start();
-        let mut deck = Deck::shuffled(&mut dice);
+        let mut deck = if self.windows { Deck::of_windows(&mut dice) } else { Deck::shuffled(&mut dice) };
         let mut tally = Tally::default();
         let mut places = self.schedule(wanted, &mut dice);
         while tally.kills < wanted {
@@ -108,19 +142,20 @@ impl Campaign {
             self.life(&world, place, &mut deck, &mut tally, &mut dice).await;
             deck.collect(&world);
             if tally.kills % 5 == 0 {
-                let wrong = Verifier::read(&world).await.wrong();
+                let wrong = Verifier::read_tables(&world, &captured).await.wrong();
                 assert!(wrong.is_empty(), "after {} kills:\n  {}", tally.kills, wrong.join("\n  "));
             }
         }
         let transactions = working.transactions();
         drop(working.stop().await);
         let last = Publisher::spawn(&world, &self.settings(&world), None);
-        world.drained(DRAIN).await;
+        world.drained_of(&captured, DRAIN).await;
         last.stop().await;
-        let report = Verifier::read(&world).await.approve();
+        let report = Verifier::read_tables(&world, &captured).await.approve();
+        let reshaped = world.evolution.changes();
         let Tally { kills, at, fenced, starts, orders } = tally;
         eprintln!(
-            "{kills} kills {at:?}, {starts} starts, {fenced} fenced, {orders} snapshots ordered, {transactions} transactions, {report:?}, {:?}\n  struck: {:?}\n  never struck: {:?}",
+            "{kills} kills {at:?}, {starts} starts, {fenced} fenced, {orders} snapshots ordered, {transactions} transactions, {reshaped} changes of columns, {report:?}, {:?}\n  struck: {:?}\n  never struck: {:?}",
             started.elapsed(),
             deck.struck(),
             deck.idle(),
@@ -129,6 +164,9 @@ impl Campaign {
         assert!(report.events > 500, "so few events prove little");
         assert!(report.generations > 3, "no snapshot was taken again");
         assert!(!self.poison || report.dead_letters > 20, "so few dead letters prove little");
+        let shapes = if self.reshaping { wanted } else { 0 };
+        assert!(reshaped as u64 >= shapes, "so few changes of columns prove little");
+        assert!(report.reshaped >= shapes / 4, "so few changes of columns between batches prove little");
         assert!(self.poison || report.dead_letters == 0, "dead letters that nobody asked for");
         assert!(
             ['c', 'u', 'd', 'r'].iter().all(|op| report.by_op.contains_key(op)),
@@ -137,7 +175,20 @@ impl Campaign {
     }
 
     fn settings(&self, world: &World) -> Settings {
-        if self.poison { world.settings().with_dead_letters() } else { world.settings() }
+        let settings = match self.windows {
+            true => windows::windows(world).set("changes.lag", "\"100ms\""),
+            false => world.settings(),
+        };
+        if self.poison { settings.with_dead_letters() } else { settings }
+    }
+
+    fn captured(&self) -> [Table; 3] {
+        if self.windows { windows::KEYED } else { tables::ALL }
+    }
+
+    /// The places where its publishers pass.
+    fn known(&self) -> &'static [&'static str] {
+        if self.windows { &failpoint::OF_WINDOWS } else { &failpoint::ALL }
     }
 
     /// The places to die at, last first; `None` is a random request.
@@ -147,7 +198,7 @@ impl Campaign {
             // Each place in turn, so that a quarter of the kills visits all of them twice; the rest at random.
             for turn in 0..kills.div_ceil(10).max(2) {
                 let mut round: Vec<Option<String>> = Vec::new();
-                for name in failpoint::ALL.iter().filter(|name| **name != "after-create-stream") {
+                for name in self.known().iter().filter(|name| **name != "after-create-stream") {
                     let most = match *name {
                         "after-fence" | "after-claim" => 3,
                         "after-generation" => 1,
@@ -162,7 +213,7 @@ impl Campaign {
             }
         }
         schedule.reverse();
-        if self.places {
+        if self.places && !self.windows {
             // Streams are only made at the very beginning.
             schedule.extend([Some("after-create-stream:1".to_owned()), Some("after-create-stream:1".to_owned())]);
         }
@@ -201,7 +252,7 @@ impl Campaign {
             Some(Exit::Killed) => {
                 tally.kills += 1;
                 let name = place.as_deref().and_then(|place| place.split(':').next());
-                let name = failpoint::ALL.iter().find(|known| Some(**known) == name).expect("only fail points kill");
+                let name = self.known().iter().find(|known| Some(**known) == name).expect("only fail points kill");
                 *tally.at.entry(name).or_default() += 1;
             }
             Some(Exit::Code(5)) => {
@@ -220,7 +271,7 @@ impl Campaign {
             return;
         }
         if self.places {
-            let missed: Vec<_> = failpoint::ALL.iter().filter(|name| !at.contains_key(**name)).collect();
+            let missed: Vec<_> = self.known().iter().filter(|name| !at.contains_key(**name)).collect();
             assert!(missed.is_empty(), "nobody died at {missed:?}");
         }
         if self.faults {

@@ -1,6 +1,6 @@
 //! One binary for all integration tests: the real program against the simulator and the embedded Kafka.
 //!
-//! `world`, `publisher`, `workload`, `chaos` and `verifier` are the harness; the other modules are the tests, each a
+//! `world`, `publisher`, `workload`, `chaos`, `day` and `verifier` are the harness; the other modules are the tests, each a
 //! story told with them.
 
 #[cfg(test)]
@@ -9,6 +9,10 @@ mod account;
 mod brokers;
 #[cfg(test)]
 mod chaos;
+#[cfg(test)]
+mod day;
+#[cfg(test)]
+mod evolution;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
@@ -27,13 +31,21 @@ mod bad_input;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod complaints;
+#[cfg(test)]
+mod cost;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod graceful;
+#[cfg(test)]
+mod grants;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
@@ -62,3 +74,7 @@ mod tunnel;
 mod two_publishers;
 #[cfg(test)]
 mod values;
+#[cfg(test)]
+mod windows;
+#[cfg(test)]
+mod windows_lost;

@@ -49,6 +49,20 @@ async fn a_row_that_comes_and_goes_between_two_batches_makes_no_event_and_holds_
     assert_eq!((read.wrong(), read.missing()), (Vec::<String>::new(), Vec::<String>::new()));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_table_uses_no_warehouse() {
+    let world = World::start().await;
+    world.account().run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES (1, 'Ada')").await;
+    let publisher = Publisher::spawn(&world, &world.settings(), None);
+    world.drained(LIMIT).await;
+    let engine = world.snowflake.sim.engine();
+    let (used, asked) = (engine.warehouse_statements(), world.snowflake.sim.stats().statements);
+    let probed = || world.snowflake.sim.stats().statements >= asked + 30;
+    crate::world::eventually("the streams are asked again and again", LIMIT, probed).await;
+    assert_eq!(engine.warehouse_statements(), used, "of {:?}", engine.warehouse_log());
+    publisher.stop().await;
+}
+
 async fn answer(account: &mut Account, sql: &str) -> bool {
     let rows = account.run(sql).await;
     let Some(Cell::Flag(answer)) = rows[0].values().next() else { panic!("no answer: {rows:?}") };

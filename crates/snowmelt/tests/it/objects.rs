@@ -11,13 +11,13 @@ use crate::tables::{self, Table};
 use crate::verifier::Verifier;
 use crate::world::{Settings, World};
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 const fn object(name: &'static str, key: &'static [&'static str]) -> Table {
     Table { name, ddl: "", configured_key: key, key, address: key, selected: tables::ALL_ROWS }
 }
 
-async fn all(account: &mut Account, statements: &[&str]) {
+pub(crate) async fn all(account: &mut Account, statements: &[&str]) {
     for sql in statements {
         account.run(sql).await;
     }
@@ -39,7 +39,11 @@ fn settings(world: &World, tables: &str) -> Settings {
 
 /// Events on a topic: letter, and the record's `after`, or else `before`.
 fn events(world: &World, name: &str) -> Vec<(String, Value)> {
-    let records = world.kafka.cluster.committed_records(&format!("SHOP.PUBLIC.{name}")).unwrap_or_default();
+    events_on(world, &format!("SHOP.PUBLIC.{name}"))
+}
+
+fn events_on(world: &World, topic: &str) -> Vec<(String, Value)> {
+    let records = world.kafka.cluster.committed_records(topic).unwrap_or_default();
     let values = records.iter().filter_map(|record| record.value.as_ref());
     values
         .map(|value| {
@@ -51,8 +55,12 @@ fn events(world: &World, name: &str) -> Vec<(String, Value)> {
 }
 
 /// Events as text, a column of each, sorted.
-fn shown(world: &World, name: &str, column: &str) -> Vec<String> {
-    let mut shown: Vec<String> = events(world, name)
+pub(crate) fn shown(world: &World, name: &str, column: &str) -> Vec<String> {
+    shown_on(world, &format!("SHOP.PUBLIC.{name}"), column)
+}
+
+fn shown_on(world: &World, topic: &str, column: &str) -> Vec<String> {
+    let mut shown: Vec<String> = events_on(world, topic)
         .iter()
         .map(|(op, image)| format!("{op} {}", image[column].to_string().trim_matches('"')))
         .collect();
@@ -60,11 +68,16 @@ fn shown(world: &World, name: &str, column: &str) -> Vec<String> {
     shown
 }
 
-async fn arrives(world: &World, name: &str, column: &str, expected: &[&str]) {
-    let what = format!("{name} has the events {expected:?}");
+pub(crate) async fn arrives(world: &World, name: &str, column: &str, expected: &[&str]) {
+    arrives_on(world, &format!("SHOP.PUBLIC.{name}"), column, expected).await;
+}
+
+/// Waits until a topic has exactly these events.
+pub(crate) async fn arrives_on(world: &World, topic: &str, column: &str, expected: &[&str]) {
+    let what = format!("{topic} has the events {expected:?}");
     let deadline = tokio::time::Instant::now() + LIMIT;
-    while shown(world, name, column) != expected {
-        assert!(tokio::time::Instant::now() < deadline, "{what}: {:?}", shown(world, name, column));
+    while shown_on(world, topic, column) != expected {
+        assert!(tokio::time::Instant::now() < deadline, "{what}: {:?}", shown_on(world, topic, column));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -89,6 +89,14 @@ impl Publisher {
         }
     }
 
+    /// Asks it to stop, demands that it does so well, and returns the status it prints at its end.
+    pub(crate) async fn stop_and_tell(self) -> String {
+        let log = self.log.clone();
+        self.stop().await;
+        let log = std::fs::read_to_string(log).expect("the log is read");
+        log.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON").to_owned()
+    }
+
     /// Asks it to stop, and demands that it does so well.
     pub(crate) async fn stop(mut self) {
         self.terminate().await;

@@ -22,7 +22,7 @@ const SECRET: &str = "salt of at least sixteen characters";
 const SALT: &str = "b81576a74f1e090237b8b0fcf91d0a9fda73530f7d5425a3b2ca0142f14db72b";
 
 /// The workload's tables with some of everything: a masked key, a key column in the filter, no key at all.
-const SELECTED: [Table; 3] = [
+pub(crate) const SELECTED: [Table; 3] = [
     Table {
         selected: "SHA2('SALT' || TO_VARCHAR(ID), 256) AS ID, LEFT(NAME, 3) AS NAME, CREDIT, ACTIVE, \
                    IFF(SEEN IS NULL, NULL, '***') AS SEEN FROM {} WHERE CREDIT > 0 OR ACTIVE",
@@ -41,12 +41,12 @@ const SELECTED: [Table; 3] = [
     },
 ];
 
-fn salted(table: Table) -> Table {
+pub(crate) fn salted(table: Table) -> Table {
     Table { selected: table.selected.replace("SALT", SALT).leak(), ..table }
 }
 
 /// `world.settings()` with what `SELECTED` says.
-fn selecting(world: &World) -> Settings {
+pub(crate) fn selecting(world: &World) -> Settings {
     std::fs::write(world.path("salt"), SECRET).expect("the salt is written");
     world
         .settings()

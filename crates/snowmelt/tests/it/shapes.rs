@@ -129,3 +129,30 @@ async fn tables_that_swap_names_are_each_followed_again_after_a_snapshot() {
     world.drained_of(&tables::ALL[..1], LIMIT).await;
     publisher.stop().await;
 }
+
+/// A column may become narrower when all rows fit. The images that wait in the stream need not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_a_change_of_type_made_unreadable_stop_their_table_only() {
+    let world = World::start().await;
+    let settings = world.settings().set("retry.halted", "\"100ms\"");
+    let mut account = world.account();
+    account.run("INSERT INTO SHOP.PUBLIC.VISITS (PAGE, N) VALUES ('a', 123456), ('b', 7)").await;
+    let publisher = Publisher::spawn(&world, &settings, None);
+    world.drained(LIMIT).await;
+    publisher.stop().await;
+    account.run("UPDATE SHOP.PUBLIC.VISITS SET N = 12 WHERE N = 123456").await;
+    account.run("ALTER TABLE SHOP.PUBLIC.VISITS ALTER COLUMN N SET DATA TYPE NUMBER(4,0)").await;
+    let publisher = Publisher::spawn(&world, &settings, None);
+    publisher.says("the capture is halted table=\"SHOP.PUBLIC.VISITS\"", LIMIT).await;
+    publisher.says("do not fit the table's columns as they are now", LIMIT).await;
+    // The others flow while it waits.
+    account.run("INSERT INTO SHOP.PUBLIC.CUSTOMERS (ID, NAME) VALUES (1, 'Ada')").await;
+    account.run("INSERT INTO SHOP.PUBLIC.LINES (ORDER_ID, LINE) VALUES (1, 1)").await;
+    account.run("INSERT INTO SHOP.PUBLIC.VISITS (PAGE, N) VALUES ('c', 8)").await;
+    world.drained_of(&tables::ALL[..2], LIMIT).await;
+    // With the column as wide as it was the table goes on by itself, having lost nothing.
+    account.run("ALTER TABLE SHOP.PUBLIC.VISITS ALTER COLUMN N SET DATA TYPE NUMBER(18,0)").await;
+    world.drained(LIMIT).await;
+    publisher.stop().await;
+    Verifier::read(&world).await.approve();
+}

@@ -64,6 +64,11 @@ impl Table {
         format!("dead.{}", self.name)
     }
 
+    /// Names of its columns, as it is made.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &'static str> {
+        self.ddl.split(", ").filter_map(|column| column.split(' ').next())
+    }
+
     /// The query for what Kafka should show.
     pub(crate) fn rows(&self) -> String {
         format!("SELECT {}", self.selected.replace("{}", &self.topic()))

@@ -56,6 +56,8 @@ pub(crate) struct Report {
     pub(crate) rows: usize,
     pub(crate) generations: u64,
     pub(crate) dead_letters: usize,
+    /// Batches with other columns than the batch before.
+    pub(crate) reshaped: u64,
 }
 
 impl Verifier {
@@ -80,7 +82,10 @@ impl Verifier {
         let dead = |table: &Table| world.kafka.cluster.committed_records(&table.dead_letters()).unwrap_or_default();
         let mut tables = Vec::new();
         for &table in captured {
-            tables.push((table, account.run(&table.rows()).await));
+            let rows = account.run(&table.rows()).await;
+            let past = world.evolution.of(&table);
+            let original = |row: Image| past.as_ref().map_or_else(|| row.clone(), |past| past.original(&row));
+            tables.push((table, rows.into_iter().map(original).collect::<Vec<_>>()));
         }
         let topics = captured.iter().flat_map(|table| [table.topic(), table.dead_letters()]);
         let topics: Vec<String> = topics.chain([CHECKPOINTS.to_owned()]).collect();
@@ -92,7 +97,7 @@ impl Verifier {
             let read = tables.iter().map(|(table, rows)| Capture {
                 table: *table,
                 rows: rows.clone(),
-                history: History::of(&committed(&table.topic()), &dead(table)),
+                history: History::of(&committed(&table.topic()), &dead(table)).through(world.evolution.of(table)),
                 checkpoints: Checkpoints::of(&committed(CHECKPOINTS), held, &format!("{PIPELINE}/{}", table.topic())),
                 ordered: ordered(&format!("{PIPELINE}/{}", table.topic())),
                 notices: Notices::of(&noticed(), &format!("{PIPELINE}/{}", table.topic())),
@@ -125,6 +130,8 @@ impl Verifier {
             findings.extend(
                 capture.notices.missing(&capture.history.events).into_iter().map(|found| format!("{name}: {found}")),
             );
+            let unsaid = capture.history.reshaped().into_iter().filter(|batch| !capture.notices.announce_shape(*batch));
+            findings.extend(unsaid.map(|batch| format!("{name}: other columns from {batch:?} on, and nobody said so")));
             if let Some(id) = capture.ordered.as_ref().filter(|id| !capture.checkpoints.answered(id)) {
                 findings.push(format!("{name}: order {id} was not dealt with"));
             }
@@ -166,6 +173,7 @@ impl Verifier {
             report.events += capture.history.events.len();
             report.dead_letters += capture.history.events.iter().filter(|event| event.dead).count();
             report.rows += capture.rows.len();
+            report.reshaped += capture.history.reshaped().len() as u64;
             for event in &capture.history.events {
                 *report.by_op.entry(event.op).or_default() += 1;
             }
@@ -198,15 +206,17 @@ impl Verifier {
 impl Capture {
     /// Compares the rows that the events leave over with the table's, each as often as it is there.
     fn compare_fold(&self, findings: &mut Vec<String>) {
+        let fold = self.history.fold();
+        // All rows have the same columns.
+        let shown =
+            |after: &Image| self.rows.first().map_or_else(|| after.clone(), |row| self.history.seen_as(after, row));
+        let images: Vec<Image> = fold.values().filter_map(|event| event.after.as_ref().map(shown)).collect();
         let mut balance: BTreeMap<&Image, i64> = BTreeMap::new();
         for row in &self.rows {
             *balance.entry(row).or_default() += 1;
         }
-        let fold = self.history.fold();
-        for event in fold.values() {
-            if let Some(after) = &event.after {
-                *balance.entry(after).or_default() -= 1;
-            }
+        for image in &images {
+            *balance.entry(image).or_default() -= 1;
         }
         let off: Vec<(&Image, i64)> = balance.into_iter().filter(|(_, count)| *count != 0).collect();
         for (image, count) in off.iter().take(SHOWN) {

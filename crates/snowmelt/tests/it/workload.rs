@@ -5,6 +5,7 @@
 //! The same seed makes the same statements.
 
 mod cells;
+mod columns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::cells::{Key, assignment, insert, key_change, poison, swap, update, where_key, where_keys};
+use self::columns::Extra;
 use crate::account::Account;
+use crate::evolution::Evolution;
 use crate::tables::{self, Table};
 use crate::world::World;
 
@@ -32,6 +35,10 @@ pub(crate) struct Workload {
     transactions: Arc<AtomicU64>,
     /// Whether some rows are larger than Kafka takes.
     poisonous: bool,
+    /// The columns that each table has beside its own, where columns may change at all.
+    extras: Option<Vec<Vec<Extra>>>,
+    columns_made: u32,
+    evolution: Arc<Evolution>,
 }
 
 /// A workload that runs in the background.
@@ -50,6 +57,9 @@ impl Workload {
             keys: vec![BTreeSet::new(); tables::ALL.len()],
             transactions: Arc::default(),
             poisonous: false,
+            extras: None,
+            columns_made: 0,
+            evolution: Arc::clone(&world.evolution),
         }
     }
 
@@ -125,6 +135,11 @@ impl Workload {
     async fn step(&mut self, alone: bool) {
         let index = self.dice.random_range(0..tables::ALL.len());
         let table = &tables::ALL[index];
+        match Self::draw_reshape(&mut self.dice, self.extras.is_some()) {
+            Some(true) if alone => return self.reshape(index).await,
+            Some(false) if self.change_extra(index).await => return,
+            _ => {}
+        }
         if self.poisonous && self.dice.random_bool(0.12) {
             // Later steps change such rows back, move their keys, delete them: every half of every event comes to be
             // the one that is too large.
@@ -148,13 +163,13 @@ impl Workload {
                 // Away and back under the same key, as another row.
                 if let Some(key) = self.some_key(index) {
                     self.account.run(&format!("DELETE FROM {} WHERE {}", table.topic(), where_key(table, key))).await;
-                    self.account.run(&insert(table, &[key], &mut self.dice)).await;
+                    self.account.run(&insert(table, &[key], self.extras.is_some(), &mut self.dice)).await;
                 }
             }
             80..86 => {
                 // Come and gone: the stream may say that it has data, and has none.
                 let key = self.free_key(index);
-                self.account.run(&insert(table, &[key], &mut self.dice)).await;
+                self.account.run(&insert(table, &[key], self.extras.is_some(), &mut self.dice)).await;
                 self.account.run(&format!("DELETE FROM {} WHERE {}", table.topic(), where_key(table, key))).await;
             }
             86..91 => {
@@ -188,8 +203,10 @@ impl Workload {
             self.keys[index].insert(key);
             fresh.push(key);
         }
-        if !fresh.is_empty() {
-            self.account.run(&insert(table, &fresh, &mut self.dice)).await;
+        // With a list of columns the simulator's parser runs out of stack at some hundred rows.
+        let (most, listed) = if self.extras.is_some() { (40, true) } else { (MOST, false) };
+        for rows in fresh.chunks(most) {
+            self.account.run(&insert(table, rows, listed, &mut self.dice)).await;
         }
     }
 
@@ -234,6 +251,11 @@ impl Workload {
     pub(crate) async fn touch(&mut self, table: &Table) {
         let index = tables::ALL.iter().position(|known| known.name == table.name).expect("a captured table");
         self.add(index, 1).await;
+    }
+
+    fn some_keys(&mut self, index: usize, most: usize) -> Vec<Key> {
+        let count = self.dice.random_range(1..most);
+        self.keys[index].iter().copied().choose_multiple(&mut self.dice, count)
     }
 
     fn some_key(&mut self, index: usize) -> Option<Key> {

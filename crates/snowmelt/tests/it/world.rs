@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use snowsim::{Options, Running, Simulator};
@@ -12,6 +13,8 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::brokers::{Brokers, PARTITIONS};
+use crate::evolution::Evolution;
+use crate::image::Cell;
 use crate::tables::{self, SCHEMA, STATE, Table};
 use crate::verifier::Verifier;
 
@@ -26,6 +29,8 @@ pub(crate) const CHECKPOINTS: &str = "proof-checkpoints";
 pub(crate) struct World {
     pub(crate) snowflake: Running,
     pub(crate) kafka: Brokers,
+    /// Changes of the tables' columns, where a test makes any.
+    pub(crate) evolution: Arc<Evolution>,
     directory: TempDir,
 }
 
@@ -47,24 +52,33 @@ impl World {
 
     /// The same on a cluster that speaks this version of the transaction protocol.
     pub(crate) async fn with_transactions(version: i16) -> Self {
+        Self::with(version, Options::default()).await
+    }
+
+    /// The same on an account with these lifetimes of sessions.
+    pub(crate) async fn with(version: i16, lifetimes: Options) -> Self {
         let options = Options {
             users: vec![("PUBLISHER".to_owned(), PASSWORD.to_owned())],
             // Results of a few dozen rows already come in several chunks.
             inline_bytes: 2 << 10,
             chunk_bytes: Some(4 << 10),
-            ..Options::default()
+            ..lifetimes
         };
         let snowflake = Simulator::start_with(options).await.expect("the simulator starts");
         let world = Self {
             snowflake,
             kafka: Brokers::start(version).await,
+            evolution: Arc::default(),
             directory: TempDir::with_prefix("snowmelt-proof-").expect("a temporary directory"),
         };
         std::fs::write(world.directory.path().join("password"), PASSWORD).expect("the password file");
         let mut account = world.account();
-        for sql in
-            ["CREATE WAREHOUSE WH", "CREATE DATABASE SHOP", "CREATE DATABASE SNOWMELT", "CREATE SCHEMA SNOWMELT.STATE"]
-        {
+        for sql in [
+            "CREATE WAREHOUSE WH AUTO_SUSPEND = 60 INITIALLY_SUSPENDED = TRUE",
+            "CREATE DATABASE SHOP",
+            "CREATE DATABASE SNOWMELT",
+            "CREATE SCHEMA SNOWMELT.STATE",
+        ] {
             account.run(sql).await;
         }
         for table in tables::ALL {
@@ -98,13 +112,32 @@ impl World {
         let mut last = Vec::new();
         let deadline = tokio::time::Instant::now() + limit;
         while tokio::time::Instant::now() < deadline {
+            // Before everything else: what a stream still has may leave the tables as they are (an update to the same
+            // value) and be staged after they were compared.
+            let unread = self.unread_streams().await;
             last = Verifier::read_tables(self, captured).await.missing();
+            last.extend(unread.into_iter().map(|stream| format!("stream {stream} has changes that are not staged")));
             if last.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("not all changes are in Kafka after {limit:?}:\n  {}", last.join("\n  "));
+    }
+
+    /// Streams in the state schema that have data. One that cannot be asked, as it is stale, has none to wait for.
+    async fn unread_streams(&self) -> Vec<String> {
+        let mut account = self.account();
+        let mut unread = Vec::new();
+        for row in account.run(&format!("SHOW STREAMS IN SCHEMA {STATE}")).await {
+            let Some(Cell::Text(name)) = row.get("name") else { continue };
+            let asked = account.attempt(&format!("SELECT SYSTEM$STREAM_HAS_DATA('{STATE}.\"{name}\"') AS FOUND")).await;
+            match asked.unwrap_or_default().first().and_then(|row| row.get("FOUND")) {
+                None | Some(Cell::Flag(false)) => {}
+                Some(_) => unread.push(name.clone()),
+            }
+        }
+        unread
     }
 }
 

@@ -110,7 +110,8 @@ impl Catalog {
             || self.owner(object).is_some_and(|owner| self.effective_roles(role).contains(owner))
     }
 
-    /// Refuses unless a role holds a privilege on an object, and may use its database and schema.
+    /// Refuses unless a role holds a privilege on an object, and may use its database and schema; the first of the
+    /// three that is hidden is the one named.
     pub(crate) fn check_object(&self, role: &str, object: Object, privilege: &str) -> Result<(), SqlError> {
         if self.is_administrator(role) {
             return Ok(());
@@ -118,8 +119,7 @@ impl Catalog {
         let Some(name) = self.name_of(object) else {
             return Err(SqlError::missing("Object", object.id()));
         };
-        self.check_schema(role, &name.database, &name.schema, "USAGE")
-            .map_err(|_| SqlError::missing("Object", &name))?;
+        self.check_schema(role, &name.database, &name.schema, "USAGE")?;
         let of_object = |grant: &Grant| grant.object == Some(object.id());
         if self.owns(role, object)
             || self.holds(role, |grant| {

@@ -33,7 +33,7 @@ struct Advance {
 impl Service {
     /// Reads every count.
     pub(crate) fn stats(&self) -> Stats {
-        self.counts.read(self.engine.warehouse_statements(), self.sessions.count())
+        self.counts.read(&self.engine, self.sessions.count())
     }
 }
 

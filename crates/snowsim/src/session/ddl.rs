@@ -6,9 +6,10 @@
 use super::view_ddl::NewView;
 use super::{Rows, Session, Statement, answer};
 use crate::catalog::change::Change;
-use crate::catalog::{Catalog, Container, Object, Warehouse};
+use crate::catalog::{Catalog, Container, Object, SIZES, Warehouse};
 use crate::error::SqlError;
 use crate::sql::{Command, Kind, Path};
+use crate::warehouse::Turn;
 
 impl Session {
     pub(super) async fn ddl(&mut self, command: Command, statement: &Statement<'_>) -> Result<Rows, SqlError> {
@@ -66,7 +67,7 @@ impl Session {
             }
             Command::AlterUser { name, if_exists, set, unset } => self.alter_user(&name, if_exists, set, &unset),
             Command::Drop { kind, name, if_exists } => self.drop_object(kind, &name, if_exists).await,
-            Command::AlterWarehouse { name, options, suspend } => self.alter_warehouse(name, &options, suspend),
+            Command::AlterWarehouse { name, options, turn } => self.alter_warehouse(name, &options, turn),
             Command::Grant { grant, privileges, on, to } => self.grant(grant, &privileges, on, to),
             Command::Comment { kind, name, column, comment, if_exists } => {
                 self.comment(kind, &name, column, &comment, if_exists)
@@ -161,16 +162,23 @@ impl Session {
             name: name.clone(),
             created: self.engine.now(),
             owner: self.role().to_owned(),
-            suspended: false,
             size: "X-Small".to_owned(),
             auto_suspend: 600,
+            auto_resume: true,
             comment: String::new(),
         };
-        configure(&mut warehouse, options)?;
+        let initially = configure(&mut warehouse, options)?;
         let rows = self.create(&name, "Warehouse", if_not_exists, |session, catalog| {
             catalog.check_account(session.role(), "CREATE WAREHOUSE")?;
             if catalog.warehouses.contains_key(&warehouse.name) && !or_replace {
                 return Ok(Err(SqlError::exists(&warehouse.name)));
+            }
+            if let Some(replaced) = catalog.warehouses.get(&warehouse.name) {
+                session.engine.meters.gone(replaced);
+            }
+            // A new one runs, and is billed, unless told not to.
+            if initially.is_none_or(|suspended| !suspended) {
+                session.engine.meters.turn(&warehouse, Turn::ResumeIfSuspended)?;
             }
             Ok(Ok(vec![Change::PutWarehouse { warehouse }]))
         })?;
@@ -182,17 +190,23 @@ impl Session {
         &self,
         name: Option<String>,
         options: &[(String, String)],
-        suspend: Option<bool>,
+        turn: Option<Turn>,
     ) -> Result<Rows, SqlError> {
         let name = name.or_else(|| self.current.warehouse.clone());
         let name = name.ok_or_else(|| SqlError::unexpected("<EOF>"))?;
         self.engine.commit(Vec::new(), |catalog| {
             let known = catalog.warehouses.get(&name).cloned();
             let mut warehouse = known.ok_or_else(|| SqlError::missing("Warehouse", &name))?;
-            let privilege = if suspend.is_some() { "OPERATE" } else { "MODIFY" };
+            let privilege = if turn.is_some() { "OPERATE" } else { "MODIFY" };
             catalog.check_container(self.role(), "WAREHOUSE", &name, privilege)?;
-            configure(&mut warehouse, options)?;
-            warehouse.suspended = suspend.unwrap_or(warehouse.suspended);
+            let before = warehouse.clone();
+            if configure(&mut warehouse, options)?.is_some() {
+                return Err(SqlError::unexpected("INITIALLY_SUSPENDED"));
+            }
+            self.engine.meters.resized(&before, &warehouse);
+            if let Some(turn) = turn {
+                self.engine.meters.turn(&warehouse, turn)?;
+            }
             Ok((vec![Change::PutWarehouse { warehouse }], ()))
         })?;
         answer::status("Statement executed successfully.")
@@ -261,8 +275,9 @@ impl Session {
                 }
             }
             Kind::Warehouse => {
-                catalog.warehouses.get(&name).ok_or_else(missing)?;
+                let dropped = catalog.warehouses.get(&name).ok_or_else(missing)?;
                 catalog.check_container(self.role(), "WAREHOUSE", &name, "OWNERSHIP")?;
+                self.engine.meters.gone(dropped);
                 Change::DropWarehouse { name }
             }
             Kind::Role => {
@@ -333,27 +348,26 @@ impl Session {
     }
 }
 
-fn configure(warehouse: &mut Warehouse, options: &[(String, String)]) -> Result<(), SqlError> {
+/// Sets properties; returns INITIALLY_SUSPENDED, which is none.
+fn configure(warehouse: &mut Warehouse, options: &[(String, String)]) -> Result<Option<bool>, SqlError> {
+    let mut initially = None;
     for (option, value) in options {
         match option.as_str() {
             "WAREHOUSE_SIZE" => {
                 let size = value.to_uppercase().replace('-', "");
-                warehouse.size = match size.as_str() {
-                    "XSMALL" => "X-Small",
-                    "SMALL" => "Small",
-                    "MEDIUM" => "Medium",
-                    "LARGE" => "Large",
-                    "XLARGE" => "X-Large",
-                    _ => return Err(SqlError::unsupported(format!("WAREHOUSE_SIZE = {value}"))),
-                }
-                .to_owned();
+                let known = SIZES.iter().find(|(said, _)| *said == size);
+                let (_, shown) = known.ok_or_else(|| SqlError::unsupported(format!("WAREHOUSE_SIZE = {value}")))?;
+                (*shown).clone_into(&mut warehouse.size);
             }
-            "AUTO_SUSPEND" => warehouse.auto_suspend = value.parse().unwrap_or(0),
-            "INITIALLY_SUSPENDED" => warehouse.suspended = value.eq_ignore_ascii_case("true"),
+            "AUTO_SUSPEND" if value.eq_ignore_ascii_case("null") => warehouse.auto_suspend = 0,
+            "AUTO_SUSPEND" => {
+                warehouse.auto_suspend = value.parse().map_err(|_| SqlError::bad_value("Numeric", value))?;
+            }
+            "AUTO_RESUME" => warehouse.auto_resume = value.eq_ignore_ascii_case("true"),
+            "INITIALLY_SUSPENDED" => initially = Some(value.eq_ignore_ascii_case("true")),
             "COMMENT" => warehouse.comment.clone_from(value),
             // These only tune a real warehouse.
-            "AUTO_RESUME"
-            | "WAREHOUSE_TYPE"
+            "WAREHOUSE_TYPE"
             | "MIN_CLUSTER_COUNT"
             | "MAX_CLUSTER_COUNT"
             | "SCALING_POLICY"
@@ -365,5 +379,5 @@ fn configure(warehouse: &mut Warehouse, options: &[(String, String)]) -> Result<
             other => return Err(SqlError::unexpected(other)),
         }
     }
-    Ok(())
+    Ok(initially)
 }

@@ -65,6 +65,7 @@ impl Session {
         let name = self.full_name(path)?;
         let Some(object) = catalog.names.get(&name) else {
             self.check_place(catalog, &name)?;
+            catalog.check_schema(self.role(), &name.database, &name.schema, "USAGE")?;
             return Err(SqlError::missing("Object", &name));
         };
         catalog.check_object(self.role(), *object, privilege)?;
@@ -104,28 +105,22 @@ impl Session {
         let mut next = self.current.clone();
         match kind {
             Kind::Database => {
-                if !catalog.databases.contains_key(&last) {
-                    return Err(SqlError::missing("Database", last));
-                }
-                catalog.check_container(&role, "DATABASE", &last, "USAGE")?;
+                usable(catalog.databases.contains_key(&last))?;
+                usable(catalog.check_container(&role, "DATABASE", &last, "USAGE").is_ok())?;
                 let public = catalog.schemas.contains_key(&(last.clone(), "PUBLIC".to_owned()));
                 next.schema = public.then(|| "PUBLIC".to_owned());
                 next.database = Some(last);
             }
             Kind::Schema => {
                 let (database, schema) = self.schema_name(path)?;
-                if !catalog.schemas.contains_key(&(database.clone(), schema.clone())) {
-                    return Err(SqlError::missing("Schema", path.join(".")));
-                }
-                catalog.check_schema(&role, &database, &schema, "USAGE")?;
+                usable(catalog.schemas.contains_key(&(database.clone(), schema.clone())))?;
+                usable(catalog.check_schema(&role, &database, &schema, "USAGE").is_ok())?;
                 next.database = Some(database);
                 next.schema = Some(schema);
             }
             Kind::Warehouse => {
-                if !catalog.warehouses.contains_key(&last) {
-                    return Err(SqlError::missing("Warehouse", last));
-                }
-                catalog.check_container(&role, "WAREHOUSE", &last, "USAGE")?;
+                usable(catalog.warehouses.contains_key(&last))?;
+                usable(catalog.check_container(&role, "WAREHOUSE", &last, "USAGE").is_ok())?;
                 next.warehouse = Some(last);
             }
             Kind::Role => {
@@ -140,4 +135,9 @@ impl Session {
         self.current = next;
         answer::status("Statement executed successfully.")
     }
+}
+
+/// What cannot be used is not told from what does not exist.
+fn usable(usable: bool) -> Result<(), SqlError> {
+    usable.then_some(()).ok_or_else(SqlError::unusable)
 }

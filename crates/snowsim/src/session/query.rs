@@ -63,7 +63,7 @@ impl Session {
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
-    /// Refuses a statement that needs a warehouse when none is current; counts it otherwise.
+    /// Refuses a statement that needs a warehouse when none is current or can be resumed; has it run on it otherwise.
     pub(super) fn use_warehouse(&self, statement: &Statement<'_>) -> Result<(), SqlError> {
         let Some(warehouse) = &self.current.warehouse else {
             return Err(SqlError::new(
@@ -74,11 +74,14 @@ impl Session {
             ));
         };
         let catalog = self.engine.catalog();
-        if !catalog.warehouses.contains_key(warehouse) {
-            return Err(SqlError::missing("Warehouse", warehouse));
-        }
+        let known = catalog.warehouses.get(warehouse).cloned();
+        let known = known.ok_or_else(|| SqlError::missing("Warehouse", warehouse))?;
         catalog.check_container(self.role(), "WAREHOUSE", warehouse, "USAGE")?;
         drop(catalog);
+        let mut usage = statement.usage.lock();
+        if usage.is_none() {
+            *usage = Some(self.engine.meters.begin(&known)?);
+        }
         self.engine.count_warehouse(statement.sql);
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::error::SqlError;
 use crate::sql::plan::Relations;
 use crate::sql::rewrite::{Host, path_of, rewrite};
 use crate::sql::{Command, Path, Point, parse};
+use crate::stream::Mode;
 use crate::stream::delta::Difference;
 use crate::stream::marked::MarkedTable;
 use crate::stream::not_initialized;
@@ -135,6 +136,11 @@ impl<'a> Planner<'a> {
                 Arc::new(ViewTable::new(self.view(&view)?, None))
             }
             (Object::Stage(_), None) => return Err(SqlError::unsupported("a stage in FROM")),
+            (Object::View(id), Some(version)) => {
+                let view = catalog.views.get(&id).cloned().ok_or_else(|| SqlError::missing("Object", &name))?;
+                drop(catalog);
+                self.view_travelled(&view, version)?
+            }
             (_, Some(version)) => return Err(SqlError::unsupported(format!("{version} on a {}", object.kind()))),
         })
     }
@@ -152,6 +158,13 @@ impl<'a> Planner<'a> {
                 Ok(Arc::new(VersionTable::new(version, columns, false)))
             }
             TableVersion::Changes { changes, at, end } => {
+                if !matches!(
+                    table.definition.nature,
+                    Nature::Plain | Nature::Event | Nature::Dynamic(_) | Nature::Iceberg { managed: true }
+                ) {
+                    let word = table.definition.nature.word().replace('_', " ").to_lowercase();
+                    return Err(SqlError::unsupported(format!("CHANGES on {word} {}", table.definition.full_name())));
+                }
                 let from = self.session.version_at(catalog, table, &point(at)?)?;
                 match table.definition.tracked_since {
                     Some(since) if since <= from.number => {}
@@ -161,11 +174,9 @@ impl<'a> Planner<'a> {
                     Some(end) => self.session.version_at(catalog, table, &point(end)?)?,
                     None => self.version(catalog, table)?,
                 };
-                let (_, information) = argument(changes)?;
-                let difference = match information.to_string().as_str() {
-                    "DEFAULT" => Difference::net(table, &from, &to),
-                    "APPEND_ONLY" => Difference::appended(table, from.number, to.number),
-                    other => return Err(SqlError::unexpected(other)),
+                let difference = match information(changes)? {
+                    Mode::AppendOnly => Difference::appended(table, from.number, to.number),
+                    _ => Difference::net(table, &from, &to),
                 };
                 Ok(Arc::new(StreamTable::new(difference)))
             }
@@ -237,7 +248,18 @@ fn argument(expr: &Expr) -> Result<(String, Expr), SqlError> {
     }
 }
 
-fn point(expr: &Expr) -> Result<Point, SqlError> {
+/// What `CHANGES(INFORMATION => …)` asks for.
+pub(super) fn information(changes: &Expr) -> Result<Mode, SqlError> {
+    let (_, information) = argument(changes)?;
+    match information.to_string().as_str() {
+        "DEFAULT" => Ok(Mode::Default),
+        "APPEND_ONLY" => Ok(Mode::AppendOnly),
+        other => Err(SqlError::unexpected(other)),
+    }
+}
+
+/// A point in time, from `AT(…)`, `BEFORE(…)` or `END(…)`.
+pub(super) fn point(expr: &Expr) -> Result<Point, SqlError> {
     let (kind, value) = argument(expr)?;
     let before = matches!(expr, Expr::Function(function) if function.name.to_string() == "BEFORE");
     Ok(Point { before, kind, value })

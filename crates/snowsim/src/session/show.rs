@@ -1,7 +1,7 @@
 //! SHOW: the catalog as rows, without a warehouse.
 //!
 //! Promises: columns have Snowflake's names (lower case); LIKE ignores case; objects a role holds
-//! nothing on are not listed.
+//! nothing on are not listed. LIMIT … FROM goes on behind a name, in the order of names.
 //! Leaves to others: DESCRIBE (`describe`).
 
 use super::answer::{rows, text};
@@ -22,6 +22,8 @@ pub(super) type Shown = (Vec<(&'static str, SnowType)>, Vec<Row>);
 
 const TEXT: SnowType = SnowType::TEXT;
 const NUMBER: SnowType = SnowType::INTEGER;
+/// Rows that a SHOW lists at most, whatever its LIMIT (docs.snowflake.com/en/sql-reference/sql/show-objects).
+const LONGEST: usize = 10_000;
 
 /// Whether a name is like a pattern: `%` any text, `_` any character, `\` takes the next literally.
 pub(super) fn like(name: &str, pattern: &str) -> bool {
@@ -77,17 +79,20 @@ impl Session {
                 let name = row.get(place).and_then(Option::as_ref).map(|name| name.to_text(0)).unwrap_or_default();
                 show.like.as_ref().is_none_or(|pattern| like(&name, pattern))
                     && show.starts_with.as_ref().is_none_or(|prefix| name.starts_with(prefix))
+                    && show.after.as_ref().is_none_or(|after| name > *after)
             });
         }
-        all.truncate(show.limit.unwrap_or(usize::MAX).min(10_000));
+        all.truncate(show.limit.unwrap_or(usize::MAX).min(LONGEST));
         rows(&columns, all)
     }
 
     /// Whether a SHOW's IN covers a name.
     fn covers(&self, catalog: &Catalog, show: &Show) -> Result<impl Fn(&Name) -> bool + use<>, SqlError> {
-        let known = |database: &String| match catalog.databases.contains_key(database) {
-            true => Ok(()),
-            false => Err(SqlError::missing("Database", database)),
+        let role = self.role();
+        let known = |database: &String| {
+            let usable = catalog.databases.contains_key(database)
+                && catalog.check_container(role, "DATABASE", database, "USAGE").is_ok();
+            usable.then_some(()).ok_or_else(SqlError::unusable)
         };
         let (database, schema) = match &show.scope {
             Scope::Account => (None, None),
@@ -100,8 +105,10 @@ impl Session {
             Scope::Schema(Some(path)) => {
                 let (database, schema) = self.schema_name(path)?;
                 known(&database)?;
-                if !catalog.schemas.contains_key(&(database.clone(), schema.clone())) {
-                    return Err(SqlError::missing("Schema", format!("{database}.{schema}")));
+                if !catalog.schemas.contains_key(&(database.clone(), schema.clone()))
+                    || catalog.check_schema(role, &database, &schema, "USAGE").is_err()
+                {
+                    return Err(SqlError::unusable());
                 }
                 (Some(database), Some(schema))
             }

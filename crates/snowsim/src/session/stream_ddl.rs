@@ -22,6 +22,8 @@ use crate::table::version::Version;
 use crate::table::{Definition, Table};
 use crate::types::timestamp::Timestamp;
 
+const DAY: i64 = 86_400_000_000_000;
+
 impl Session {
     pub(super) fn create_stream(&mut self, create: &CreateStream, statement: &Statement<'_>) -> Result<Rows, SqlError> {
         let name = self.full_name(&create.name)?;
@@ -164,10 +166,15 @@ impl Session {
                 if is_null(&point.value) {
                     return Err(unavailable(&table.definition));
                 }
-                let text = self.literal(&point.value)?;
-                let (at, _) = Timestamp::parse(&text).ok_or_else(|| SqlError::bad_value("Timestamp", &text))?;
-                let nanos = i64::try_from(at.to_nanos()).map_err(SqlError::internal)?;
-                table.version_at(nanos - i64::from(point.before))
+                let nanos = match epoch(&point.value)? {
+                    Some(nanos) => nanos,
+                    None => {
+                        let text = self.literal(&point.value)?;
+                        let (at, _) = Timestamp::parse(&text).ok_or_else(|| SqlError::bad_value("Timestamp", &text))?;
+                        i64::try_from(at.to_nanos()).map_err(SqlError::internal)?
+                    }
+                };
+                self.retained(table, nanos - i64::from(point.before))
             }
             "OFFSET" => {
                 let wrong = |shown: String| {
@@ -182,7 +189,7 @@ impl Session {
                     return Err(wrong(seconds.to_string()));
                 }
                 let at = self.engine.now().saturating_add(seconds.saturating_mul(1_000_000_000));
-                table.version_at(at - i64::from(point.before))
+                self.retained(table, at - i64::from(point.before))
             }
             "STATEMENT" => {
                 let id = if is_null(&point.value) { "null".to_owned() } else { self.literal(&point.value)? };
@@ -217,6 +224,12 @@ impl Session {
             other => return Err(SqlError::unexpected(other)),
         };
         found.cloned().ok_or_else(|| unavailable(&table.definition))
+    }
+
+    /// The version at a time within Time Travel. What is kept for longer is kept for streams alone (facts §2).
+    fn retained<'t>(&self, table: &'t Table, nanos: i64) -> Option<&'t Arc<Version>> {
+        let kept = DAY.saturating_mul(i64::from(table.definition.retention()));
+        table.version_at(nanos).filter(|_| nanos >= self.engine.now().saturating_sub(kept))
     }
 
     /// The text of a constant: casts and conversions around a literal are looked through.
@@ -269,6 +282,24 @@ impl Session {
 
 fn is_null(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if value.value == SqlValue::Null)
+}
+
+/// `TO_TIMESTAMP…(n, digits)`: nanoseconds since 1970. `None` for another form.
+fn epoch(expr: &Expr) -> Result<Option<i64>, SqlError> {
+    let Expr::Function(function) = expr else { return Ok(None) };
+    let name = function.name.to_string().replace('"', "").to_uppercase();
+    let FunctionArguments::List(list) = &function.args else { return Ok(None) };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(count)), FunctionArg::Unnamed(FunctionArgExpr::Expr(digits))] =
+        list.args.as_slice()
+    else {
+        return Ok(None);
+    };
+    if !name.starts_with("TO_TIMESTAMP") {
+        return Ok(None);
+    }
+    let unit = u32::try_from(number(digits)?).ok().and_then(|digits| 9_u32.checked_sub(digits));
+    let nanos = unit.and_then(|zeros| number(count).ok()?.checked_mul(10_i64.pow(zeros)));
+    nanos.map(Some).ok_or_else(|| SqlError::bad_value("Timestamp", expr))
 }
 
 /// Integer arithmetic on constants.

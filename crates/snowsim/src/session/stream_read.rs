@@ -10,8 +10,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::sql::sqlparser::ast::TableVersion;
 
-use super::relations::Planner;
+use super::relations::{Planner, information, point};
+use super::stream_ddl::not_tracked;
 use crate::catalog::{Catalog, Object, ObjectId, View};
 use crate::error::SqlError;
 use crate::stream::delta::Difference;
@@ -72,6 +74,67 @@ impl Planner<'_> {
             (false, _) => view::net(before, self.view_at(of, after)?, of.id)?,
         };
         Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+
+    /// A view as it was, or its changes: those of its result over its tables at two points.
+    pub(super) fn view_travelled(
+        &mut self,
+        of: &View,
+        version: &TableVersion,
+    ) -> Result<Arc<dyn TableProvider>, SqlError> {
+        match version {
+            TableVersion::Function(at) => {
+                let mut planner = Planner::new(self.session, self.statement, self.sequence);
+                planner.view(of)?;
+                let tables = std::mem::take(&mut planner.tables);
+                let mut pins = Pins::new();
+                let catalog = self.session.engine.catalog();
+                for (id, table) in tables.iter().filter_map(|id| Some((*id, catalog.table(*id)?))) {
+                    let version = self.session.version_at(&catalog, table, &point(at)?)?;
+                    pins.insert(id, MarkedTable::at(&table.definition, &version));
+                }
+                drop(catalog);
+                let mut planner = Planner::new(self.session, self.statement, self.sequence);
+                planner.pins = Some(Arc::new(pins));
+                Ok(Arc::new(ViewTable::new(planner.view(of)?, None)))
+            }
+            TableVersion::Changes { changes, at, end } => {
+                let mode = information(changes)?;
+                let tables = self.trackable_tables(of)?;
+                let mut points = [Pins::new(), Pins::new()];
+                let catalog = self.session.engine.catalog();
+                if !of.tracked {
+                    return Err(not_tracked(&of.name.name));
+                }
+                for (id, table) in tables.iter().filter_map(|id| Some((*id, catalog.table(*id)?))) {
+                    let from = self.session.version_at(&catalog, table, &point(at)?)?;
+                    if table.definition.tracked_since.is_none_or(|since| since > from.number) {
+                        return Err(not_tracked(&table.definition.name));
+                    }
+                    let to = match end {
+                        Some(end) => self.session.version_at(&catalog, table, &point(end)?)?,
+                        None => Arc::clone(table.current()),
+                    };
+                    points[0].insert(id, MarkedTable::at(&table.definition, &from));
+                    points[1].insert(
+                        id,
+                        match mode {
+                            Mode::AppendOnly => MarkedTable::appended(table, &from, to.number),
+                            _ => MarkedTable::at(&table.definition, &to),
+                        },
+                    );
+                }
+                drop(catalog);
+                let [before, after] = points;
+                let after = self.view_at(of, after)?;
+                let plan = match mode {
+                    Mode::AppendOnly => view::inserts(after, true, of.id)?,
+                    _ => view::net(self.view_at(of, before)?, after, of.id)?,
+                };
+                Ok(Arc::new(ViewTable::new(plan, None)))
+            }
+            other => Err(SqlError::unsupported(other)),
+        }
     }
 
     /// The identified plan of a view over given tables.

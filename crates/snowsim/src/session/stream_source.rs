@@ -62,7 +62,8 @@ impl Session {
             SourceKind::Stage => ("Stage", "STAGE", "READ"),
         };
         let (name, object) = match self.object(&catalog, &create.source, privilege) {
-            Err(error) if error.code == "002003" => {
+            // Only the object itself is called by its kind; a database or schema that is hidden is named as such.
+            Err(error) if error.code == "002003" && error.sql_state == "42S02" => {
                 return Err(SqlError::missing(title, self.full_name(&create.source)?));
             }
             found => found?,

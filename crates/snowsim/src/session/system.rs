@@ -18,14 +18,17 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::sql::sqlparser::ast::{Expr, Value as SqlValue};
+use parking_lot::Mutex;
 
-use super::{Bind, Session};
+use super::relations::Planner;
+use super::{Bind, Session, Statement};
 use crate::catalog::change::Change;
 use crate::catalog::{Catalog, Object};
 use crate::error::SqlError;
 use crate::sql::cursor::Cursor;
 use crate::sql::rewrite::{cast, text};
 use crate::stream::{Mode, Stream};
+use crate::table::Table;
 use crate::table::version::Operation;
 use crate::types::SnowType;
 use crate::types::timestamp::Timestamp;
@@ -104,6 +107,7 @@ impl Session {
                 };
                 number(table.version(base.offset).map_or(0, |version| version.at))
             }
+            "SYSTEM$LAST_CHANGE_COMMIT_TIME" => number(self.last_change(&argument(&name, arguments)?)?),
             "SYSTEM$GET_LOGIN_FAILURE_DETAILS" => {
                 self.engine.catalog().check_account(self.role(), "MONITOR")?;
                 let id = argument(&name, arguments)?;
@@ -128,6 +132,38 @@ impl Session {
             (full, Object::Stream(id)) => catalog.streams.get(&id).ok_or_else(|| SqlError::missing("Stream", full)),
             (full, _) => Err(SqlError::missing("Stream", full)),
         }
+    }
+
+    /// When a table, or any that a view reads, was last written, nanoseconds since the epoch.
+    fn last_change(&self, name: &str) -> Result<i64, SqlError> {
+        let mut cursor = Cursor::new(name)?;
+        let path = cursor.path()?;
+        cursor.end()?;
+        let (full, object) = self.object(&self.engine.catalog(), &path, "SELECT")?;
+        let tables = match object {
+            Object::Table(id) => vec![id],
+            Object::View(id) => {
+                let view = self.engine.catalog().views.get(&id).cloned();
+                let view = view.ok_or_else(|| SqlError::missing("Object", &full))?;
+                let statement = Statement {
+                    sql: "",
+                    binds: &[],
+                    describe_only: true,
+                    query_id: String::new(),
+                    usage: Mutex::default(),
+                };
+                let mut planner = Planner::new(self, &statement, None);
+                planner.view(&view)?;
+                std::mem::take(&mut planner.tables)
+            }
+            _ => return Err(SqlError::missing("Object", full)),
+        };
+        let catalog = self.engine.catalog();
+        let written = |table: &Table| {
+            let writes = table.versions.iter().rev().find(|version| version.operation != Operation::Compact);
+            writes.unwrap_or(&table.versions[0]).at
+        };
+        Ok(tables.iter().filter_map(|id| catalog.table(*id)).map(written).max().unwrap_or_default())
     }
 
     fn stream_has_data(&self, name: &str) -> Result<bool, SqlError> {

@@ -50,6 +50,27 @@ impl Session {
                 return Err(SqlError::compilation(format!("Column '{name}' has NULLs and cannot become NOT NULL")));
             }
         }
+        if let AlterTable::AlterColumn { name, change: ColumnChange::Type(SnowType::Fixed { precision, scale }) } =
+            &action
+        {
+            let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
+            let table = path.iter().map(quoted).collect::<Vec<_>>().join(".");
+            let limit =
+                format!("1{}", "0".repeat(usize::try_from(i16::from(*precision) - i16::from(*scale)).unwrap_or(0)));
+            // One digit more than a NUMBER has is more than any value has.
+            let over = match limit.len() {
+                39.. => "(SELECT 0)".to_owned(),
+                _ => format!("(SELECT COUNT(*) FROM {table} WHERE ABS({}) >= {limit})", quoted(name)),
+            };
+            let over = Cursor::new(&over)?.expr()?;
+            let over = self.constant(over, statement).await?;
+            if over != "0" {
+                return Err(SqlError::compilation(format!(
+                    "cannot change column {name}: {over} of its values have more digits than {}",
+                    SnowType::Fixed { precision: *precision, scale: *scale }
+                )));
+            }
+        }
         self.engine.commit(Vec::new(), |catalog| {
             let current = self.table(catalog, path, "OWNERSHIP")?;
             let mut definition = current.definition.clone();
@@ -136,7 +157,7 @@ fn alter(
         AlterTable::AlterColumn { name, change } => {
             let column = column_mut(definition, name)?;
             match change {
-                ColumnChange::Type(ty) if widens(column.ty, *ty) => column.ty = *ty,
+                ColumnChange::Type(ty) if widens(column.ty, *ty) || narrows(column.ty, *ty) => column.ty = *ty,
                 ColumnChange::Type(ty) => {
                     return Err(SqlError::new(
                         "002108",
@@ -197,6 +218,12 @@ fn alter(
 
 fn column_mut<'d>(definition: &'d mut Definition, name: &str) -> Result<&'d mut crate::table::Column, SqlError> {
     definition.columns.iter_mut().find(|column| column.name == name).ok_or_else(|| SqlError::invalid_identifier(name))
+}
+
+/// Whether a NUMBER keeps its scale and gets fewer digits, which the table's present values were found to have. Streams
+/// may still hold older ones, and cannot be read then.
+fn narrows(from: SnowType, to: SnowType) -> bool {
+    matches!((from, to), (SnowType::Fixed { precision: p, scale: a }, SnowType::Fixed { precision: q, scale: b }) if a == b && p > q)
 }
 
 /// Whether every value of a type is one of the other, so that stored rows need no rewriting.

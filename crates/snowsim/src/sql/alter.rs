@@ -8,6 +8,7 @@ use super::create::column;
 use super::cursor::Cursor;
 use super::{AlterTable, ColumnChange, Command, snow_type};
 use crate::error::SqlError;
+use crate::warehouse::Turn;
 
 pub(super) fn alter(cursor: &mut Cursor) -> Result<Command, SqlError> {
     for (words, dynamic) in [(["DYNAMIC", "TABLE"], true), (["EXTERNAL", "TABLE"], false)] {
@@ -79,16 +80,14 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Command, SqlError> {
                 true => None,
                 false => Some(cursor.name()?),
             };
-            let (suspend, options) = match cursor.take_any(&["SUSPEND", "RESUME", "SET"]) {
-                Some("SUSPEND") => (Some(true), Vec::new()),
-                Some("RESUME") => {
-                    cursor.take(&["IF", "SUSPENDED"]);
-                    (Some(false), Vec::new())
-                }
+            let (turn, options) = match cursor.take_any(&["SUSPEND", "RESUME", "SET"]) {
+                Some("SUSPEND") => (Some(Turn::Suspend), Vec::new()),
+                Some("RESUME") if cursor.take(&["IF", "SUSPENDED"]) => (Some(Turn::ResumeIfSuspended), Vec::new()),
+                Some("RESUME") => (Some(Turn::Resume), Vec::new()),
                 Some(_) => (None, cursor.options()?),
                 None => return Err(cursor.unexpected()),
             };
-            Ok(Command::AlterWarehouse { name, options, suspend })
+            Ok(Command::AlterWarehouse { name, options, turn })
         }
         Some(_) => {
             if cursor.take(&["SET"]) {

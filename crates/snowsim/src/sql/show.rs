@@ -52,7 +52,7 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Command, SqlError> {
         } else if cursor.take(&["LIMIT"]) {
             show.limit = usize::try_from(cursor.integer()?).ok();
             if cursor.take(&["FROM"]) {
-                cursor.text()?;
+                show.after = Some(cursor.text()?);
             }
         } else if cursor.take_any(&["IN", "FOR"]).is_some() {
             show.scope = scope(cursor)?;

@@ -124,16 +124,24 @@ pub(crate) fn read_part(
             let mask = selection.mask(first, rows);
             let columns = outputs
                 .iter()
-                .map(|output| shape(output, &part, &wanted, &batch, first))
+                .map(|output| raw(output, &part, &wanted, &batch, first))
                 .collect::<Result<Vec<_>, _>>()?;
             first += u32::try_from(rows).map_err(SqlError::internal)?;
-            let options = RecordBatchOptions::new().with_row_count(Some(rows));
-            let whole = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
-            Ok(match mask {
-                None => whole,
-                Some(mask) if mask.true_count() == 0 => whole.slice(0, 0),
-                Some(mask) => arrow_select::filter::filter_record_batch(&whole, &mask)?,
-            })
+            // Rows that are not read need not have a form in the columns' present types.
+            let kept = mask.as_ref().map_or(rows, BooleanArray::true_count);
+            let columns = columns
+                .into_iter()
+                .zip(&outputs)
+                .map(|(column, output)| {
+                    let column = match &mask {
+                        None => column,
+                        Some(mask) => arrow_select::filter::filter(&column, mask)?,
+                    };
+                    typed(output, &part, column)
+                })
+                .collect::<Result<Vec<_>, SqlError>>()?;
+            let options = RecordBatchOptions::new().with_row_count(Some(kept));
+            Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?)
         });
         match shown {
             Ok(batch) if batch.num_rows() == 0 => None,
@@ -142,13 +150,8 @@ pub(crate) fn read_part(
     }))
 }
 
-fn shape(
-    output: &Output,
-    part: &Part,
-    wanted: &[usize],
-    batch: &RecordBatch,
-    first: u32,
-) -> Result<ArrayRef, SqlError> {
+/// A column as it is stored, or as older rows have it.
+fn raw(output: &Output, part: &Part, wanted: &[usize], batch: &RecordBatch, first: u32) -> Result<ArrayRef, SqlError> {
     let rows = batch.num_rows();
     let at = |index: usize| {
         let place = wanted.binary_search(&index).unwrap_or_default();
@@ -159,9 +162,20 @@ fn shape(
         Output::Part(index) => Ok(Arc::new(UInt32Array::from_value(*index, rows))),
         Output::Position => Ok(Arc::new(UInt32Array::from_iter_values((first..).take(rows)))),
         Output::Column(column) => match part.column(column.id) {
-            Some((index, stored)) => convert(&at(index), stored.ty, column.ty, OnFailure::Fail),
+            Some((index, _)) => Ok(at(index)),
             None => fill(column, rows),
         },
+    }
+}
+
+/// A stored column in its present type.
+fn typed(output: &Output, part: &Part, array: ArrayRef) -> Result<ArrayRef, SqlError> {
+    match output {
+        Output::Column(column) => match part.column(column.id) {
+            Some((_, stored)) => convert(&array, stored.ty, column.ty, OnFailure::Fail),
+            None => Ok(array),
+        },
+        Output::Row | Output::Part(_) | Output::Position => Ok(array),
     }
 }
 

@@ -118,7 +118,7 @@ async fn what_is_unknown_is_refused_by_name() {
         ("SELECT nope FROM (SELECT 1 AS a)", "000904", "NOPE"),
         ("CREATE STREAM s ON SHARE v", "001003", "SHARE"),
         ("SELECT * FROM TABLE(SYSTEM$STREAM_BACKLOG('s'))", "002003", "BACKLOG"),
-        ("USE DATABASE nowhere", "002003", "NOWHERE"),
+        ("USE DATABASE nowhere", "002043", "operation cannot be performed"),
         ("CREATE TABLE t (a FROBTYPE)", "002040", "FROBTYPE"),
         ("SELECT SYSTEM$FROB()", "002003", "SYSTEM$FROB"),
         ("DROP TABLE nothing_here", "002003", "NOTHING_HERE"),

@@ -10,9 +10,15 @@ impl std::fmt::Display for OfStatement<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.0 {
             "000606" => "; set snowflake.warehouse and grant the role USAGE on it",
+            "000608" => "; ALTER WAREHOUSE … SET AUTO_RESUME = TRUE, or resume it: what waits is then read by itself",
             "003001" => "; `snowmelt check` names the missing grant",
-            "002003" => "; create the object or grant the role access to it, `snowmelt check` tells which",
+            "002003" | "002043" => "; create the object or grant the role access to it, `snowmelt check` tells which",
             "000604" => "; it was cancelled or ran into STATEMENT_TIMEOUT_IN_SECONDS",
+            // Only staging statements work on values.
+            "100038" | "100039" | "100046" | "100072" | "100132" => {
+                "; rows that wait in the stream do not fit the table's columns as they are now, or its filter: undo the \
+                 change of the columns, and the capture goes on; or order a new snapshot with `snowmelt snapshot`"
+            }
             _ => return Ok(()),
         })
     }

@@ -103,7 +103,7 @@ impl Object {
             Kind::ExternalTable if table.key.is_none() => {
                 return refuse("its rows have no row id", "set `key` to columns that tell its rows apart");
             }
-            Kind::Stage { directory: false } => {
+            Kind::Stage { directory: false, .. } => {
                 let remedy = format!("ALTER STAGE {} SET DIRECTORY = (ENABLE = TRUE)", table.name);
                 return refuse("the stage has no directory table", &remedy);
             }
@@ -138,7 +138,7 @@ impl Object {
         Err(self.refusal(name, reason, "set mode = \"append_only\", or capture a view that leaves these columns out"))
     }
 
-    fn refusal(&self, name: &ObjectName, reason: String, remedy: &str) -> SourceError {
+    pub(super) fn refusal(&self, name: &ObjectName, reason: String, remedy: &str) -> SourceError {
         SourceError::NotCapturable {
             object: name.to_string(),
             kind: self.kind.word().to_owned(),
@@ -211,25 +211,29 @@ fn is_named(shown: &str, name: &ObjectName) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::config::{Columns, OnPoison, OnStale};
+    use crate::config::{Columns, OnPoison, OnStale, Way};
 
-    fn object(kind: Kind) -> Object {
-        Object { kind, owner: "R".to_owned(), change_tracking: Some(true), retention_days: Some(1) }
+    pub(crate) fn object(kind: Kind) -> Object {
+        Object { kind, owner: "R".to_owned(), change_tracking: Some(true), retention_days: Some(1), created_ms: None }
     }
 
-    fn table(mode: Mode, snapshot: Snapshot, key: Option<&str>) -> Table {
+    pub(crate) fn table(mode: Mode, snapshot: Snapshot, key: Option<&str>) -> Table {
         Table {
             name: "D.S.T".parse().unwrap(),
+            pattern: None,
             key: key.map(|key| vec![key.to_owned()]),
             topic: "t".to_owned(),
+            names_topic: false,
             snapshot,
             on_stale: OnStale::Halt,
             on_poison: OnPoison::Fail,
             dead_letters: None,
             filter: None,
             columns: Columns::default(),
+            read: Way::Stream,
+            max_rows_per_batch: None,
             mode,
             stream: None,
         }
@@ -244,7 +248,7 @@ mod tests {
         };
         let plain = || Kind::Table("table".to_owned());
         let foreign = Kind::IcebergTable { managed: false };
-        let stage = Kind::Stage { directory: true };
+        let stage = Kind::Stage { directory: true, external: false };
         let (standard, append, first, never) = (Mode::Standard, Mode::AppendOnly, Snapshot::Initial, Snapshot::Never);
         for (kind, table, expected) in [
             (plain(), table(standard, first, None), "TABLE DEFAULT initial"),
@@ -262,7 +266,11 @@ mod tests {
             (foreign, table(append, first, None), "remove `mode`"),
             (Kind::ExternalTable, table(standard, first, Some("ID")), "set snapshot = \"never\""),
             (Kind::ExternalTable, table(standard, never, None), "set `key`"),
-            (Kind::Stage { directory: false }, table(standard, never, None), "SET DIRECTORY = (ENABLE = TRUE)"),
+            (
+                Kind::Stage { directory: false, external: false },
+                table(standard, never, None),
+                "SET DIRECTORY = (ENABLE = TRUE)",
+            ),
             (stage.clone(), table(append, never, None), "set mode = \"standard\""),
             (stage.clone(), table(standard, first, None), "set snapshot = \"never\""),
             (stage, table(standard, never, Some("SIZE")), "remove `key`"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::show;
+use crate::evolution::Past;
 use crate::image::{self, Cell, Image};
 
 /// Where an event comes from: generation, batch, row.
@@ -41,6 +42,12 @@ const DEAD: i32 = 1_000;
 pub(super) struct History {
     pub(super) events: Vec<Event>,
     records: Vec<Record>,
+    /// How the table's columns changed, if they did. Images are by columns' first names then.
+    past: Option<Past>,
+    /// Events with columns that the table did not have.
+    misshapen: Vec<String>,
+    /// Batches, by generation and number, with other columns than the one before.
+    reshaped: Vec<(u64, u64)>,
 }
 
 enum Record {
@@ -96,7 +103,48 @@ impl History {
             });
         }
         events.extend(dead_letters.iter().map(dead_letter));
-        Self { events, records }
+        Self { events, records, past: None, misshapen: Vec::new(), reshaped: Vec::new() }
+    }
+
+    /// Judges and compares images by how the table's columns changed.
+    pub(super) fn through(mut self, past: Option<Past>) -> Self {
+        let Some(past) = past else { return self };
+        let (mut shape, mut batch) = (0, None);
+        let mut order: Vec<usize> = (0..self.events.len()).collect();
+        order.sort_by_key(|index| self.events[*index].place);
+        for index in order {
+            let event = &mut self.events[index];
+            for image in [&mut event.before, &mut event.after].into_iter().flatten() {
+                match past.shape(image, shape) {
+                    Some(found) if batch == Some((event.place.0, event.place.1)) && found != shape => {
+                        self.misshapen.push(format!("{:?} has other columns than its batch", event.place));
+                    }
+                    Some(found) => {
+                        if batch.is_some() && found != shape {
+                            self.reshaped.push((event.place.0, event.place.1));
+                        }
+                        shape = found;
+                    }
+                    None => {
+                        self.misshapen.push(format!("{:?} has columns of no later time: {}", event.place, show(image)))
+                    }
+                }
+                batch = Some((event.place.0, event.place.1));
+                *image = past.original(image);
+            }
+        }
+        self.past = Some(past);
+        self
+    }
+
+    /// Batches, by generation and number, with other columns than the one before.
+    pub(super) fn reshaped(&self) -> Vec<(u64, u64)> {
+        self.reshaped.clone()
+    }
+
+    /// An image as a later one with these columns would show it.
+    pub(super) fn seen_as(&self, image: &Image, later: &Image) -> Image {
+        self.past.as_ref().map_or_else(|| image.clone(), |past| past.seen_as(image, later))
     }
 
     /// Events by place: the order in which they happened, for one key.
@@ -122,7 +170,7 @@ impl History {
     /// Events twice, out of order, without their predecessor, without their tombstone, under a wrong key.
     /// `gaps` are the generations whose snapshot follows a gap.
     pub(super) fn contradictions(&self, key_columns: &[&str], gaps: &BTreeSet<u64>) -> Vec<String> {
-        let mut findings = Vec::new();
+        let mut findings = self.misshapen.clone();
         self.check_places(&mut findings);
         self.check_chains(gaps, &mut findings);
         self.check_tombstones(&mut findings);
@@ -168,13 +216,17 @@ impl History {
                 'r' if anew => ("read", event.after.as_ref()),
                 _ => ("before", event.before.as_ref()),
             };
-            if known != said && !(anew && gaps.contains(&event.place.0)) {
+            let known = match (known, said) {
+                (Some(known), Some(said)) => Some(self.seen_as(known, said)),
+                (known, _) => known.cloned(),
+            };
+            if known.as_ref() != said && !(anew && gaps.contains(&event.place.0)) {
                 let text = |image: Option<&Image>| image.map_or("nothing".to_owned(), show);
                 findings.push(format!(
                     "{} says {what}: {}; but the key's last event left: {}",
                     event.title(),
                     text(said),
-                    text(known)
+                    text(known.as_ref())
                 ));
             }
             rows.insert(&event.key, event);

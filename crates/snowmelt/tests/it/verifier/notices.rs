@@ -57,6 +57,11 @@ impl Notices {
         findings
     }
 
+    /// Whether the columns of this batch, by generation and number, were announced in it.
+    pub(super) fn announce_shape(&self, batch: (u64, u64)) -> bool {
+        self.0.iter().any(|notice| notice.kind == "schema" && (notice.generation, notice.batch) == batch)
+    }
+
     /// Snapshots that are not announced with their rows, whole.
     pub(super) fn missing(&self, events: &[Event]) -> Vec<String> {
         let mut read: BTreeMap<u64, u64> = BTreeMap::new();

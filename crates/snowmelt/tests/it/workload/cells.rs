@@ -13,10 +13,11 @@ pub(super) type Key = (i64, i64);
 const TEXTS: [&str; 8] =
     ["", " ", "plain", "O''Neill", "tab\\tline\\nback\\\\slash", "\"quoted\"", "Größe 漢字 🧊", "null"];
 
-/// Inserts rows with random values under these keys.
-pub(super) fn insert(table: &Table, keys: &[Key], dice: &mut StdRng) -> String {
+/// Inserts rows with random values under these keys; `listed` names the columns, where the table may have others.
+pub(super) fn insert(table: &Table, keys: &[Key], listed: bool, dice: &mut StdRng) -> String {
     let rows: Vec<String> = keys.iter().map(|key| format!("SELECT {}", row(table, *key, dice))).collect();
-    format!("INSERT INTO {} {}", table.topic(), rows.join(" UNION ALL "))
+    let columns = if listed { format!(" ({})", table.columns().collect::<Vec<_>>().join(", ")) } else { String::new() };
+    format!("INSERT INTO {}{columns} {}", table.topic(), rows.join(" UNION ALL "))
 }
 
 fn row(table: &Table, key: Key, dice: &mut StdRng) -> String {
@@ -98,6 +99,18 @@ pub(super) fn where_key(table: &Table, key: Key) -> String {
 pub(super) fn where_keys(table: &Table, keys: &[Key]) -> String {
     let parts: Vec<String> = keys.iter().map(|key| format!("({})", where_key(table, *key))).collect();
     parts.join(" OR ")
+}
+
+/// A value of a column that was added.
+pub(super) fn extra(ty: &str, dice: &mut StdRng) -> String {
+    match ty {
+        "VARCHAR" => text(dice),
+        "NUMBER(12,2)" => {
+            or_null(dice, ty, |dice| format!("{}.{:02}::{ty}", dice.random_range(0..10_000), dice.random_range(0..100)))
+        }
+        "TIMESTAMP_NTZ(9)" => timestamp(dice, false),
+        other => panic!("no column of type {other} is added"),
+    }
 }
 
 /// NULL one time in eight, else the value.

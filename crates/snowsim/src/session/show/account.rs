@@ -63,9 +63,10 @@ impl Session {
             _ => self.current.database.clone(),
         };
         if let Some(database) = &within
-            && !catalog.databases.contains_key(database)
+            && (!catalog.databases.contains_key(database)
+                || catalog.check_container(self.role(), "DATABASE", database, "USAGE").is_err())
         {
-            return Err(SqlError::missing("Database", database));
+            return Err(SqlError::unusable());
         }
         let mut all = Vec::new();
         for ((database, name), schema) in &catalog.schemas {
@@ -96,15 +97,35 @@ impl Session {
             ("state", TEXT),
             ("type", TEXT),
             ("size", TEXT),
+            ("min_cluster_count", NUMBER),
+            ("max_cluster_count", NUMBER),
+            ("started_clusters", NUMBER),
             ("running", NUMBER),
             ("queued", NUMBER),
             ("is_default", TEXT),
             ("is_current", TEXT),
             ("auto_suspend", NUMBER),
             ("auto_resume", TEXT),
+            ("available", TEXT),
+            ("provisioning", TEXT),
+            ("quiescing", TEXT),
+            ("other", TEXT),
             ("created_on", CREATED),
+            ("resumed_on", CREATED),
+            ("updated_on", CREATED),
             ("owner", TEXT),
             ("comment", TEXT),
+            ("enable_query_acceleration", TEXT),
+            ("query_acceleration_max_scale_factor", NUMBER),
+            ("resource_monitor", TEXT),
+            ("actives", NUMBER),
+            ("pendings", NUMBER),
+            ("failed", NUMBER),
+            ("suspended", NUMBER),
+            ("uuid", TEXT),
+            ("scaling_policy", TEXT),
+            ("owner_role_type", TEXT),
+            ("resource_constraint", TEXT),
         ];
         let visible = |name: &&String| {
             let held = |privilege| catalog.check_container(self.role(), "WAREHOUSE", name, privilege).is_ok();
@@ -112,20 +133,42 @@ impl Session {
         };
         let all = catalog.warehouses.iter().filter(|(name, _)| visible(name)).map(|(name, warehouse)| {
             let current = self.current.warehouse.as_ref() == Some(name);
+            let (usage, resumed, busy) = self.engine.meters.read(warehouse);
+            let percent = |share: &str| text(if usage.running { share } else { "" });
             vec![
                 text(name),
-                text(if warehouse.suspended { "SUSPENDED" } else { "STARTED" }),
+                text(if usage.running { "STARTED" } else { "SUSPENDED" }),
                 text("STANDARD"),
                 text(&warehouse.size),
-                count(0),
+                count(1),
+                count(1),
+                count(u64::from(usage.running)),
+                count(busy),
                 count(0),
                 text("N"),
                 text(if current { "Y" } else { "N" }),
-                count(warehouse.auto_suspend),
-                flag(true),
+                count(warehouse.auto_suspend).filter(|_| warehouse.auto_suspend > 0),
+                flag(warehouse.auto_resume),
+                percent("100"),
+                percent("0"),
+                percent("0"),
+                percent("0"),
                 moment(warehouse.created),
+                moment(resumed),
+                moment(resumed.max(warehouse.created)),
                 text(&warehouse.owner),
                 text(&warehouse.comment),
+                flag(false),
+                count(8),
+                text("null"),
+                count(u64::from(usage.running)),
+                count(0),
+                count(0),
+                count(u64::from(!usage.running)),
+                text(""),
+                text("STANDARD"),
+                text("ROLE"),
+                None,
             ]
         });
         (columns, all.collect())

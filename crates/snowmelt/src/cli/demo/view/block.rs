@@ -70,6 +70,7 @@ fn state(capture: &CaptureStatus) -> (Paint, String) {
         State::Delivering { initial: true, .. } => (Paint::Green, "initial rows".to_owned()),
         State::Delivering { batch, .. } => (Paint::Green, format!("batch {}", thousands(*batch))),
         State::Idle => (Paint::Dim, "idle".to_owned()),
+        State::Waiting { .. } => (Paint::Dim, "waiting".to_owned()),
         State::Retrying { .. } => (Paint::Yellow, "trying again".to_owned()),
         State::Halted { .. } => (Paint::Red, "halted".to_owned()),
         State::Fenced { .. } => (Paint::Red, "fenced".to_owned()),
