@@ -44,5 +44,5 @@ GRANT USAGE ON SCHEMA shop.sales TO ROLE snowmelt_provider WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE shop.sales.customers TO ROLE snowmelt_provider WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE shop.sales.orders TO ROLE snowmelt_provider WITH GRANT OPTION;
 
-SET me = CURRENT_USER();
-GRANT ROLE snowmelt_provider TO USER IDENTIFIER($me);
+-- Whoever may be SYSADMIN may build and install.
+GRANT ROLE snowmelt_provider TO ROLE SYSADMIN;

@@ -65,6 +65,7 @@ impl Session {
             transaction: None,
             last_query: self.last_query.clone(),
             temporary: Vec::new(),
+            setup: None,
         }
     }
 
