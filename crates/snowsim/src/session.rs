@@ -234,7 +234,12 @@ impl Session {
             Command::Truncate { table, if_exists } => (DDL, self.truncate(&table, if_exists, statement).await?),
             Command::Show(show) => (SCL, self.show(&show)?),
             Command::Describe { kind, name } => (SCL, self.describe(kind, &name)?),
-            Command::Native(order) if matches!(*order, crate::native::parse::Statement::Show { .. } | crate::native::parse::Statement::Call { .. }) => {
+            Command::Native(order)
+                if matches!(
+                    *order,
+                    crate::native::parse::Statement::Show { .. } | crate::native::parse::Statement::Call { .. }
+                ) =>
+            {
                 (SCL, self.native(*order, statement).await?)
             }
             _ if statement.describe_only => (DDL, done("")?),

@@ -28,8 +28,8 @@ pub(crate) enum Deed {
 }
 
 const VERBS: [&str; 14] = [
-    "CREATE", "ALTER", "DROP", "GRANT", "SHOW", "INSERT", "UPDATE", "DELETE", "SELECT", "CALL", "EXECUTE", "USE", "MERGE",
-    "TRUNCATE",
+    "CREATE", "ALTER", "DROP", "GRANT", "SHOW", "INSERT", "UPDATE", "DELETE", "SELECT", "CALL", "EXECUTE", "USE",
+    "MERGE", "TRUNCATE",
 ];
 
 /// Words after which a statement begins.

@@ -112,16 +112,14 @@ const KEYS: &[Key] = &[
             optional("after_configuration_change", Form::Text),
         ]),
     ),
-    optional(
-        "privileges",
-        Form::List(&Form::Named(&Form::Map(&[required("description", Form::Text)]))),
-    ),
+    optional("privileges", Form::List(&Form::Named(&Form::Map(&[required("description", Form::Text)])))),
     optional("references", Form::List(&Form::Named(&REFERENCE))),
 ];
 
 /// Reads and checks a manifest by itself and against the files beside it.
 pub(crate) fn read(files: &Files) -> Result<Value, Vec<String>> {
-    let text = files.get("manifest.yml").ok_or_else(|| vec!["manifest.yml is missing at the stage's root".to_owned()])?;
+    let text =
+        files.get("manifest.yml").ok_or_else(|| vec!["manifest.yml is missing at the stage's root".to_owned()])?;
     let manifest = yaml::read("manifest.yml", text).map_err(|error| vec![error])?;
     let mut wrong = check("manifest.yml", &manifest, &Form::Map(KEYS));
     for key in ["setup_script", "readme"] {
@@ -144,7 +142,9 @@ pub(crate) fn read(files: &Files) -> Result<Value, Vec<String>> {
     }
     // The reference page ties it to public endpoints, the page on services to connections outside as well.
     let outside = asks(&manifest, "CREATE EXTERNAL ACCESS INTEGRATION") || images_of(&manifest) == 0;
-    if asks(&manifest, "BIND SERVICE ENDPOINT") && !outside && manifest.pointer("/artifacts/default_web_endpoint").is_none()
+    if asks(&manifest, "BIND SERVICE ENDPOINT")
+        && !outside
+        && manifest.pointer("/artifacts/default_web_endpoint").is_none()
     {
         wrong.push("manifest.yml: BIND SERVICE ENDPOINT is asked for, and nothing needs it".to_owned());
     }

@@ -54,7 +54,7 @@ pub(crate) enum Statement {
     CreatePool { name: String },
     CreateService(Box<Service>),
     AlterService(Box<Service>),
-    TurnService { name: Path },
+    TurnService { name: Path, resume: bool },
     Configuration { name: String, options: Vec<(String, Vec<String>)> },
     Specification { name: String, options: Vec<(String, Vec<String>)> },
 }

@@ -160,7 +160,8 @@ pub(crate) fn read(file: &str, text: &str, app: &Application) -> Result<Value, V
             wrong.push(format!("{at}: a name is 1 to 63 of a-z 0-9 -"));
         }
         if let Some(image) = container.get("image").filter(|image| !images.contains(image)) {
-            wrong.push(format!("{at}: the image {image} is not in artifacts.container_services.images of the manifest"));
+            wrong
+                .push(format!("{at}: the image {image} is not in artifacts.container_services.images of the manifest"));
         }
         for mount in list(container, "volumeMounts").iter().map(name).filter(|mount| !volumes.contains(mount)) {
             wrong.push(format!("{at} mounts the volume '{mount}', which is not declared"));

@@ -16,7 +16,9 @@ use crate::catalog::stage::{File, Stage};
 use crate::error::SqlError;
 use crate::native::parse::{Source, Statement as Order};
 use crate::native::transfer::Transfer;
-use crate::native::{Application, Files, Native, Package, Repository, Specification, application_role, manifest, role_of};
+use crate::native::{
+    Application, Files, Native, Package, Repository, Specification, application_role, manifest, role_of,
+};
 use crate::sql::Path;
 use crate::types::SnowType;
 
@@ -140,7 +142,9 @@ impl Session {
         }
         self.engine.catalog().check_container(self.role(), "DATABASE", name, "OWNERSHIP")?;
         if let Some((user, _)) = native.applications.iter().find(|(_, app)| app.package == name) {
-            return Err(SqlError::compilation(format!("the application {user} is installed from {name}; drop it first")));
+            return Err(SqlError::compilation(format!(
+                "the application {user} is installed from {name}; drop it first"
+            )));
         }
         self.change_native(vec![Change::DropDatabase { name: name.to_owned() }], |native| {
             native.packages.remove(name);
@@ -243,7 +247,8 @@ impl Session {
 
     /// What dropping an application takes along.
     fn traces(&self, name: &str) -> Vec<Change> {
-        let mut changes = vec![Change::DropDatabase { name: name.to_owned() }, Change::DropRole { name: role_of(name) }];
+        let mut changes =
+            vec![Change::DropDatabase { name: name.to_owned() }, Change::DropRole { name: role_of(name) }];
         let catalog = self.engine.catalog();
         let roles = catalog.roles.keys().filter(|role| role.starts_with(&application_role(name, "")));
         changes.extend(roles.map(|role| Change::DropRole { name: role.clone() }));
@@ -345,7 +350,9 @@ impl Session {
 
     fn call(&self, name: &Path, arguments: &[String]) -> Result<Rows, SqlError> {
         let joined = name.join(".");
-        let one = |value: Value| answer::rows(&[(joined.as_str(), SnowType::TEXT)], vec![vec![answer::text(value.to_string())]]);
+        let one = |value: Value| {
+            answer::rows(&[(joined.as_str(), SnowType::TEXT)], vec![vec![answer::text(value.to_string())]])
+        };
         match (joined.as_str(), arguments) {
             // Parameters of the account that the command-line tool asks for before anything else: there are none.
             ("SYSTEM$BOOTSTRAP_DATA_REQUEST", [_]) => one(json!({ "clientParamsInfo": [] })),
@@ -355,7 +362,8 @@ impl Session {
                     Ok(_) => Vec::new(),
                     Err(wrong) => wrong,
                 };
-                let errors: Vec<Value> = wrong.iter().map(|message| json!({ "message": message, "cause": "" })).collect();
+                let errors: Vec<Value> =
+                    wrong.iter().map(|message| json!({ "message": message, "cause": "" })).collect();
                 let status = if errors.is_empty() { "SUCCESS" } else { "FAIL" };
                 one(json!({ "status": status, "errors": errors, "warnings": [] }))
             }
@@ -364,7 +372,8 @@ impl Session {
                     return Err(SqlError::unknown_function(joined));
                 };
                 let app = self.application(application)?;
-                let known = app.procedures_named(schema, procedure).find(|known| known.arguments.len() == arguments.len());
+                let known =
+                    app.procedures_named(schema, procedure).find(|known| known.arguments.len() == arguments.len());
                 let known = known.ok_or_else(|| SqlError::unknown_function(&joined))?;
                 let held = self.engine.catalog().effective_roles(self.role());
                 if !known.roles.iter().any(|role| held.contains(&application_role(application, role))) {
@@ -454,10 +463,10 @@ impl Session {
 
     /// Gives the owner of an application what its roles hold.
     fn hand_over(app: &Application, name: &str) -> Vec<Change> {
-        let grants = app.roles.iter().map(|role| Change::GrantRole {
-            role: application_role(name, role),
-            to: Grantee::Role(app.owner.clone()),
-        });
+        let grants = app
+            .roles
+            .iter()
+            .map(|role| Change::GrantRole { role: application_role(name, role), to: Grantee::Role(app.owner.clone()) });
         grants.collect()
     }
 }

@@ -56,8 +56,8 @@ pub(super) fn statement(cursor: &mut Cursor) -> Result<Option<Statement>, SqlErr
     if cursor.take(&["ALTER", "SERVICE"]) {
         cursor.if_exists();
         let name = cursor.path()?;
-        if cursor.take_any(&["SUSPEND", "RESUME"]).is_some() {
-            return Ok(Some(Statement::TurnService { name }));
+        if let Some(word) = cursor.take_any(&["SUSPEND", "RESUME"]) {
+            return Ok(Some(Statement::TurnService { name, resume: word == "RESUME" }));
         }
         cursor.take(&["SET"]);
         return Ok(Some(Statement::AlterService(Box::new(service(cursor, name)?))));
@@ -231,7 +231,10 @@ fn procedure(cursor: &mut Cursor, or_replace: bool) -> Result<Statement, SqlErro
         .map(|argument| {
             let written = argument.trim();
             let upper = written.to_uppercase();
-            let types = ["VARCHAR", "STRING", "TEXT", "OBJECT", "ARRAY", "VARIANT", "INTEGER", "INT", "NUMBER", "BOOLEAN", "FLOAT"];
+            let types = [
+                "VARCHAR", "STRING", "TEXT", "OBJECT", "ARRAY", "VARIANT", "INTEGER", "INT", "NUMBER", "BOOLEAN",
+                "FLOAT",
+            ];
             let ty = types.iter().find(|ty| upper.ends_with(**ty)).copied();
             ty.map(|ty| (upper[..upper.len() - ty.len()].to_owned(), plain(ty)))
                 .ok_or_else(|| SqlError::unsupported(format!("the argument {written} of a procedure")))
@@ -245,7 +248,9 @@ fn procedure(cursor: &mut Cursor, or_replace: bool) -> Result<Statement, SqlErro
     while !cursor.take(&["AS"]) {
         if cursor.take(&["EXECUTE", "AS"]) {
             if !cursor.take(&["OWNER"]) {
-                return Err(SqlError::compilation("a Native App has no procedures with callers' rights: EXECUTE AS CALLER"));
+                return Err(SqlError::compilation(
+                    "a Native App has no procedures with callers' rights: EXECUTE AS CALLER",
+                ));
             }
             continue;
         }
@@ -320,8 +325,14 @@ fn service(cursor: &mut Cursor, name: Vec<String>) -> Result<Service, SqlError> 
     for (option, values) in lists(cursor)? {
         match option.as_str() {
             "EXTERNAL_ACCESS_INTEGRATIONS" => service.integrations = values,
-            "AUTO_SUSPEND_SECS" | "AUTO_RESUME" | "MIN_INSTANCES" | "MIN_READY_INSTANCES" | "MAX_INSTANCES" | "LOG_LEVEL"
-            | "QUERY_WAREHOUSE" | "COMMENT" => service.options.push((option, values.join(","))),
+            "AUTO_SUSPEND_SECS"
+            | "AUTO_RESUME"
+            | "MIN_INSTANCES"
+            | "MIN_READY_INSTANCES"
+            | "MAX_INSTANCES"
+            | "LOG_LEVEL"
+            | "QUERY_WAREHOUSE"
+            | "COMMENT" => service.options.push((option, values.join(","))),
             _ => return Err(SqlError::unexpected(option)),
         }
     }

@@ -108,7 +108,9 @@ impl Session {
             }
             Order::CreateRole { name, or_replace } => {
                 if or_replace {
-                    return Err(SqlError::compilation("OR REPLACE of an application role takes it from all who have it"));
+                    return Err(SqlError::compilation(
+                        "OR REPLACE of an application role takes it from all who have it",
+                    ));
                 }
                 let created = self.engine.now();
                 let setup = self.setup("CREATE APPLICATION ROLE")?;
@@ -228,9 +230,12 @@ impl Session {
             return Err(SqlError::compilation(format!("{} is not SCHEMA.NAME", grant.name.join("."))));
         };
         let known = setup.app.procedures.iter_mut().find(|known| {
-            known.schema == *schema && known.name == *name && known.types() == types.iter().map(String::as_str).collect::<Vec<_>>()
+            known.schema == *schema
+                && known.name == *name
+                && known.types() == types.iter().map(String::as_str).collect::<Vec<_>>()
         });
-        let known = known.ok_or_else(|| SqlError::missing("Procedure", format!("{schema}.{name}({})", types.join(", "))))?;
+        let known =
+            known.ok_or_else(|| SqlError::missing("Procedure", format!("{schema}.{name}({})", types.join(", "))))?;
         known.roles.insert(grant.to);
         Ok(())
     }

@@ -78,10 +78,13 @@ impl Session {
             }
             "VERSIONS" => {
                 let package = of.unwrap_or_default();
-                let known = native.packages.get(package).ok_or_else(|| SqlError::missing("Application package", package))?;
-                let rows = known.versions.keys().filter(|name| fits(name)).map(|name| {
-                    vec![answer::moment(known.created), text(name), text("0"), text("READY")]
-                });
+                let known =
+                    native.packages.get(package).ok_or_else(|| SqlError::missing("Application package", package))?;
+                let rows = known
+                    .versions
+                    .keys()
+                    .filter(|name| fits(name))
+                    .map(|name| vec![answer::moment(known.created), text(name), text("0"), text("READY")]);
                 shown(&[("version", TEXT), ("patch", TEXT), ("state", TEXT)], rows.collect())
             }
             // Whatever is outside of its own database; a procedure would have made it, and none has run.

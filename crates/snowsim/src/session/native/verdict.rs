@@ -121,6 +121,21 @@ pub(super) fn judge(catalog: &Catalog, name: &str, app: &Application) -> Vec<Str
             }
         }
     }
+    let turns = bodies.iter().flat_map(|(_, _, read)| read).filter_map(|(_, found)| match found {
+        Read::Native(order) => match order.as_ref() {
+            Order::TurnService { name, resume } => Some((name.join("."), *resume)),
+            _ => None,
+        },
+        Read::Plain(_) => None,
+    });
+    let turns: BTreeSet<(String, bool)> = turns.collect();
+    for (service, (resume, verb)) in
+        made.services.iter().flat_map(|service| [(service, (false, "suspends")), (service, (true, "resumes"))])
+    {
+        if !turns.contains(&(service.clone(), resume)) {
+            wrong.push(format!("nothing in the app {verb} the service {service}"));
+        }
+    }
     wrong.extend(unreachable(app, &called));
     wrong.extend(callbacks(app));
     wrong.extend(unused(app, &specs));
@@ -192,7 +207,7 @@ fn native(app: &Application, made: &Made, order: &Order) -> Result<Option<Value>
         Order::CreateRule { name, alter: true, .. } if !made.rules.contains(&name.join(".")) => {
             Err(vec![format!("the network rule {} does not exist", name.join("."))])
         }
-        Order::TurnService { name } if !made.services.contains(&name.join(".")) => {
+        Order::TurnService { name, .. } if !made.services.contains(&name.join(".")) => {
             Err(vec![format!("the service {} does not exist", name.join("."))])
         }
         Order::Grant(grant) if !grant.application && !app.roles.contains(&grant.to) => {
@@ -307,9 +322,7 @@ fn unreachable(app: &Application, called: &BTreeSet<(String, usize)>) -> Vec<Str
     let callbacks = manifest::callbacks(&app.manifest);
     let lost = app.procedures.iter().filter(|procedure| {
         let name = format!("{}.{}", procedure.schema, procedure.name);
-        procedure.roles.is_empty()
-            && !callbacks.contains(&name)
-            && !called.contains(&(name, procedure.arguments.len()))
+        procedure.roles.is_empty() && !callbacks.contains(&name) && !called.contains(&(name, procedure.arguments.len()))
     });
     lost.map(|procedure| {
         format!("{} is granted to no application role, and nothing in the app calls it", procedure.signature())
