@@ -62,7 +62,7 @@ impl SqlError {
         Self::new("002002", "42710", format!("SQL compilation error:\nObject '{name}' already exists."))
     }
 
-    /// 002003: a function nobody defined.
+    /// 002140: a function nobody defined.
     #[must_use]
     pub fn unknown_function(name: impl std::fmt::Display) -> Self {
         Self::new("002140", "42601", format!("SQL compilation error:\nUnknown function {name}"))

@@ -149,7 +149,7 @@ impl Campaign {
         let transactions = working.transactions();
         drop(working.stop().await);
         let last = Publisher::spawn(&world, &self.settings(&world), None);
-        world.drained_of(&captured, DRAIN).await;
+        world.drained_and_read(&captured, DRAIN).await;
         last.stop().await;
         let report = Verifier::read_tables(&world, &captured).await.approve();
         let reshaped = world.evolution.changes();

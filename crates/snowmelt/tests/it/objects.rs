@@ -169,9 +169,10 @@ async fn views_are_carried_once_through_kills() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dynamic_event_and_iceberg_tables_fold_to_what_they_hold() {
-    const CAPTURED: [Table; 4] = [
+async fn dynamic_event_iceberg_and_transient_tables_fold_to_what_they_hold() {
+    const CAPTURED: [Table; 5] = [
         object("TOTALS", &["CUSTOMER"]),
+        object("DAILY", &["ID"]),
         object("CHEAP", &[]),
         object("LAKE", &["ID"]),
         object("TELEMETRY", &["RECORD_TYPE"]),
@@ -183,28 +184,33 @@ async fn dynamic_event_and_iceberg_tables_fold_to_what_they_hold() {
         "CREATE DYNAMIC TABLE CHEAP TARGET_LAG = '1 minute' WAREHOUSE = WH REFRESH_MODE = INCREMENTAL AS SELECT ID, PRICE FROM ORDERS WHERE PRICE < 15",
         "CREATE ICEBERG TABLE LAKE (ID INT PRIMARY KEY, V VARCHAR) CATALOG = 'SNOWFLAKE' EXTERNAL_VOLUME = 'V' BASE_LOCATION = 'L'",
         "INSERT INTO LAKE VALUES (1, 'a'), (2, 'b')",
+        "CREATE TRANSIENT TABLE DAILY (ID INT PRIMARY KEY, V VARCHAR)",
+        "INSERT INTO DAILY VALUES (1, 'a'), (2, 'b')",
         "CREATE EVENT TABLE TELEMETRY",
         "INSERT INTO TELEMETRY (RECORD_TYPE, VALUE, RECORD) SELECT 'LOG', TO_VARIANT('hi'), OBJECT_CONSTRUCT('severity', 'INFO')",
     ])
     .await;
     let tables = r#"{ name = "SHOP.PUBLIC.TOTALS", key = ["CUSTOMER"] }, { name = "SHOP.PUBLIC.CHEAP" },
-        { name = "SHOP.PUBLIC.LAKE" }, { name = "SHOP.PUBLIC.TELEMETRY", key = ["RECORD_TYPE"] }"#;
+        { name = "SHOP.PUBLIC.LAKE" }, { name = "SHOP.PUBLIC.DAILY" }, { name = "SHOP.PUBLIC.TELEMETRY", key = ["RECORD_TYPE"] }"#;
     let publisher = Publisher::spawn(&world, &settings(&world, tables), None);
     world.drained_of(&CAPTURED, LIMIT).await;
     for round in [
         [
             "UPDATE ORDERS SET PRICE = PRICE + 1",
             "UPDATE LAKE SET V = V || '!'",
+            "UPDATE DAILY SET V = V || '!' WHERE ID = 2",
             "INSERT INTO TELEMETRY (RECORD_TYPE) VALUES ('SPAN')",
         ],
         [
             "DELETE FROM ORDERS WHERE CUSTOMER = 2",
             "DELETE FROM LAKE WHERE ID = 1",
+            "DELETE FROM DAILY WHERE ID = 1",
             "DELETE FROM TELEMETRY WHERE RECORD_TYPE = 'LOG'",
         ],
         [
             "INSERT INTO ORDERS VALUES (4, 3, 1), (5, 2, 8)",
             "INSERT INTO LAKE VALUES (3, NULL)",
+            "INSERT INTO DAILY VALUES (3, NULL)",
             "INSERT INTO TELEMETRY (RECORD_TYPE) VALUES ('METRIC')",
         ],
     ] {

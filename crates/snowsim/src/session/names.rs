@@ -124,8 +124,14 @@ impl Session {
                 next.warehouse = Some(last);
             }
             Kind::Role => {
-                if !catalog.roles.contains_key(&last) || !catalog.may_assume(&self.user, &last) {
-                    return Err(SqlError::missing("Role", last));
+                usable(catalog.roles.contains_key(&last))?;
+                if !catalog.may_assume(&self.user, &last) {
+                    let words = "is not assigned to the executing user. Specify another role to activate.";
+                    return Err(SqlError::new(
+                        "003013",
+                        "42501",
+                        format!("SQL access control error:\nRequested role '{last}' {words}"),
+                    ));
                 }
                 next.role = Some(last);
             }

@@ -16,7 +16,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::EmitTo;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, WindowExpr};
-use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{
+    EquivalenceProperties, OrderingRequirements, Partitioning, PhysicalExpr, PhysicalSortExpr,
+};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::WindowAggExec;
@@ -47,7 +49,7 @@ impl PhysicalOptimizerRule for PartitionedWindows {
                 expressions: window.window_expr().to_vec(),
                 schema: node.schema(),
                 ordering: node.required_input_ordering(),
-                properties: Arc::clone(node.properties()),
+                properties: ordered_as(node.schema(), window.input()),
                 input: Arc::clone(window.input()),
             };
             Ok(Transformed::yes(Arc::new(replacement) as Arc<dyn ExecutionPlan>))
@@ -62,6 +64,14 @@ impl PhysicalOptimizerRule for PartitionedWindows {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// What a window over `input` is known to be: its rows come in the order of the input, whose columns are the first of
+/// `schema`. Worked out for each input, since the engine puts a sort below after the window was made.
+fn ordered_as(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+    let from = input.properties();
+    let orders = EquivalenceProperties::new_with_orderings(schema, from.output_ordering().cloned());
+    Arc::new(PlanProperties::new(orders, Partitioning::UnknownPartitioning(1), from.emission_type, from.boundedness))
 }
 
 #[derive(Debug)]
@@ -122,7 +132,7 @@ impl ExecutionPlan for PartitionedWindowExec {
             expressions: self.expressions.clone(),
             schema: Arc::clone(&self.schema),
             ordering: self.ordering.clone(),
-            properties: Arc::clone(&self.properties),
+            properties: ordered_as(Arc::clone(&self.schema), &input),
             input,
         }))
     }

@@ -113,14 +113,14 @@ async fn what_is_unknown_is_refused_by_name() {
     let mut s = world.session().await;
     for (sql, code, name) in [
         ("FROBNICATE THE TABLE", "001003", "FROBNICATE"),
-        ("SELECT FROB(1)", "002003", "FROB"),
+        ("SELECT FROB(1)", "002140", "FROB"),
         ("SELECT * FROM nothing_here", "002003", "NOTHING_HERE"),
         ("SELECT nope FROM (SELECT 1 AS a)", "000904", "NOPE"),
         ("CREATE STREAM s ON SHARE v", "001003", "SHARE"),
-        ("SELECT * FROM TABLE(SYSTEM$STREAM_BACKLOG('s'))", "002003", "BACKLOG"),
+        ("SELECT * FROM TABLE(SYSTEM$STREAM_BACKLOG('s'))", "002140", "BACKLOG"),
         ("USE DATABASE nowhere", "002043", "operation cannot be performed"),
         ("CREATE TABLE t (a FROBTYPE)", "002040", "FROBTYPE"),
-        ("SELECT SYSTEM$FROB()", "002003", "SYSTEM$FROB"),
+        ("SELECT SYSTEM$FROB()", "002140", "SYSTEM$FROB"),
         ("DROP TABLE nothing_here", "002003", "NOTHING_HERE"),
         ("SELECT 1 FROM", "001003", ""),
     ] {

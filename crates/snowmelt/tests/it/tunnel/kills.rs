@@ -12,6 +12,7 @@ use tokio::process::Child;
 use super::harness::{INLET, LIMIT, OUTLET, Project, snowmelt};
 use crate::chaos::Deck;
 use crate::publisher::Publisher;
+use crate::tables;
 use crate::verifier::Verifier;
 use crate::workload::Workload;
 use crate::world::{Settings, World, seed};
@@ -114,7 +115,7 @@ async fn nothing_is_lost_or_repeated_whoever_is_killed() {
     drop(working.stop().await);
     publisher.kill().await;
     let last = Publisher::spawn(&world, &settings, None);
-    world.drained(DRAIN).await;
+    world.drained_and_read(&tables::ALL, DRAIN).await;
     last.stop().await;
     let report = Verifier::read(&world).await.approve();
     eprintln!("killed {killed:?}, {report:?}");
