@@ -34,6 +34,7 @@ BEGIN
       || COALESCE('snapshot = ' || TO_JSON(options['snapshot']) || '\n', '')
       || COALESCE('mode = ' || TO_JSON(options['mode']) || '\n', '')
       || COALESCE('stream = ' || TO_JSON(options['stream']) || '\n', '')
+      || COALESCE('read = ' || TO_JSON(options['read']) || '\n', '')
       || COALESCE('filter = ' || TO_JSON(options['filter']) || '\n', '')
       || COALESCE('on_stale = ' || TO_JSON(options['on_stale']) || '\n', 'on_stale = "resnapshot"\n')
       || COALESCE('on_poison = ' || TO_JSON(options['on_poison']) || '\n', '')

@@ -106,20 +106,20 @@ END;
 $$;
 
 -- Captures a table or a view that the app was granted SELECT on, or sets the options of one that is captured already.
--- options, as in [[tables]] of docs/configuration.md: key, topic, snapshot, mode, stream, filter, on_stale, on_poison,
--- and of its columns include, exclude, redact. They replace those that were set before.
+-- Options are those of [[tables]] in docs/configuration.md. They replace those that were set before.
 CREATE OR REPLACE PROCEDURE core.add_table(name STRING, options OBJECT)
 RETURNS STRING
 LANGUAGE SQL
 AS $$
 DECLARE
-  strange EXCEPTION (-20004, 'an option is none of key, topic, snapshot, mode, stream, filter, on_stale, on_poison, include, exclude, redact');
+  strange EXCEPTION (-20004, 'an option is not one of those in the table of options of the README');
 BEGIN
   LET strangers INTEGER := (
     SELECT COUNT(*)
     FROM TABLE(FLATTEN(INPUT => :options))
     WHERE key NOT IN (
-      'key', 'topic', 'snapshot', 'mode', 'stream', 'filter', 'on_stale', 'on_poison', 'include', 'exclude', 'redact'
+      'key', 'topic', 'snapshot', 'mode', 'stream', 'read', 'filter', 'on_stale', 'on_poison', 'include', 'exclude',
+      'redact'
     )
   );
   IF (strangers > 0) THEN
@@ -202,7 +202,7 @@ LANGUAGE SQL
 AS $$
 DECLARE
   unknown EXCEPTION (-20005, 'no such table is captured: core.status() lists those that are');
-  kept EXCEPTION (-20006, 'the table has the option stream, or on_stale = halt: core.add_table changes them');
+  kept EXCEPTION (-20006, 'the table has the option stream, read = changes or on_stale = halt: core.add_table changes them');
 BEGIN
   LET full_name STRING;
   CALL core.full_name(:name) INTO :full_name;
@@ -213,7 +213,13 @@ BEGIN
   LET halting INTEGER := (
     SELECT COUNT(*)
     FROM state.tables
-    WHERE name = :full_name AND (options['stream'] IS NOT NULL OR options['on_stale']::STRING = 'halt')
+    WHERE
+      name = :full_name
+      AND (
+        options['stream'] IS NOT NULL
+        OR options['read']::STRING = 'changes'
+        OR options['on_stale']::STRING = 'halt'
+      )
   );
   IF (halting > 0) THEN
     RAISE kept;

@@ -59,11 +59,14 @@ enum Read {
     Plain(Box<Command>),
 }
 
+/// A procedure, what it does, and the statements among that, read.
+type Body<'a> = (&'a Procedure, Vec<Deed>, Vec<(String, Read)>);
+
 /// All that is wrong with an app.
 pub(super) fn judge(catalog: &Catalog, name: &str, app: &Application) -> Vec<String> {
     let mut wrong = manifest::agrees(app);
     let mut made = Made::by_script(app);
-    let mut bodies: Vec<(&Procedure, Vec<Deed>, Vec<(String, Read)>)> = Vec::new();
+    let mut bodies: Vec<Body<'_>> = Vec::new();
     for procedure in &app.procedures {
         let at = procedure.signature();
         let deeds = match deeds(&procedure.body) {
