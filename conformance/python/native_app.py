@@ -69,6 +69,9 @@ def walk(tool):
         check(what, code == 0 and holds in said, said[-2000:])
 
     step("database.sql", "sql", "--filename", "database.sql", connection="admin")
+    repository = "snowmelt_provider.images.repository"
+    place = repository.replace(".", "/")
+    step("url of the image repository", "spcs", "image-repository", "url", repository, holds=place)
     step("bundle", "app", "bundle", connection=None)
     output = tool.project / "output/deploy"
     found = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())

@@ -1,27 +1,23 @@
 //! Native Apps' statements: packages, applications, the files they come from.
 //!
 //! Promises: what a statement changes is one commit, but for an installation, which takes back what it made when it
-//! fails. Files that a client has put are taken into the stage when somebody looks at it.
-//! Leaves to others: the setup script (`setup`), its rules (`native`), listings (`shown`).
-
-use std::path::{Path as Folder, PathBuf};
+//! fails.
+//! Leaves to others: packages, files, the setup script (`setup`), its judgement (`verdict`), listings (`shown`).
 
 use serde_json::{Value, json};
 
 use super::{Rows, Session, Statement, answer};
 use crate::catalog::Container;
-use crate::catalog::access::{Grant, Grantee};
+use crate::catalog::access::Grantee;
 use crate::catalog::change::Change;
-use crate::catalog::stage::{File, Stage};
 use crate::error::SqlError;
 use crate::native::parse::{Source, Statement as Order};
-use crate::native::transfer::Transfer;
-use crate::native::{
-    Application, Files, Native, Package, Repository, Specification, application_role, manifest, role_of,
-};
+use crate::native::{Application, Files, Native, Specification, application_role, manifest, role_of};
 use crate::sql::Path;
 use crate::types::SnowType;
 
+mod files;
+mod package;
 mod setup;
 mod shown;
 mod verdict;
@@ -94,98 +90,6 @@ impl Session {
     fn container(&self, owner: &str) -> Container {
         let (created, owner) = (self.engine.now(), owner.to_owned());
         Container { created, owner, comment: String::new(), transient: false }
-    }
-
-    fn create_package(
-        &self,
-        name: &str,
-        if_not_exists: bool,
-        options: Vec<(String, String)>,
-    ) -> Result<Rows, SqlError> {
-        let mut package = Package { created: self.engine.now(), owner: self.role().to_owned(), ..Package::default() };
-        "INTERNAL".clone_into(&mut package.distribution);
-        for (option, value) in options {
-            match option.as_str() {
-                "COMMENT" => package.comment = value,
-                "DISTRIBUTION" if value.eq_ignore_ascii_case("internal") => {}
-                "DISTRIBUTION" => return Err(SqlError::unsupported(format!("DISTRIBUTION = {value}"))),
-                "ENABLE_RELEASE_CHANNELS" if value.eq_ignore_ascii_case("false") => {}
-                "ENABLE_RELEASE_CHANNELS" => return Err(SqlError::unsupported("release channels")),
-                _ => return Err(SqlError::unexpected(option)),
-            }
-        }
-        {
-            let catalog = self.engine.catalog();
-            catalog.check_account(self.role(), "CREATE APPLICATION PACKAGE")?;
-            if catalog.databases.contains_key(name) {
-                return match if_not_exists && catalog.native.packages.contains_key(name) {
-                    true => answer::status(&format!("{name} already exists, statement succeeded.")),
-                    false => Err(SqlError::exists(name)),
-                };
-            }
-        }
-        let database = Change::PutDatabase { name: name.to_owned(), container: self.container(self.role()) };
-        self.change_native(vec![database], |native| {
-            native.packages.insert(name.to_owned(), package);
-            Ok(())
-        })?;
-        answer::status(&format!("Application Package '{name}' created successfully."))
-    }
-
-    fn drop_package(&self, name: &str, if_exists: bool) -> Result<Rows, SqlError> {
-        let native = self.native_state();
-        if !native.packages.contains_key(name) {
-            return match if_exists {
-                true => answer::status(&format!("Drop statement executed successfully ({name} already dropped).")),
-                false => Err(SqlError::missing("Application package", name)),
-            };
-        }
-        self.engine.catalog().check_container(self.role(), "DATABASE", name, "OWNERSHIP")?;
-        if let Some((user, _)) = native.applications.iter().find(|(_, app)| app.package == name) {
-            return Err(SqlError::compilation(format!(
-                "the application {user} is installed from {name}; drop it first"
-            )));
-        }
-        self.change_native(vec![Change::DropDatabase { name: name.to_owned() }], |native| {
-            native.packages.remove(name);
-            Ok(())
-        })?;
-        answer::status(&format!("{name} successfully dropped."))
-    }
-
-    fn add_version(&self, package: &str, version: &str, source: &Source) -> Result<Rows, SqlError> {
-        let files = self.files(package, source)?;
-        manifest::read(&files).map_err(|wrong| refused(wrong.join("\n")))?;
-        self.engine.catalog().check_container(self.role(), "DATABASE", package, "OWNERSHIP")?;
-        self.change_native(Vec::new(), |native| {
-            let known = native.packages.get_mut(package);
-            let known = known.ok_or_else(|| SqlError::missing("Application package", package))?;
-            match known.versions.insert(version.to_owned(), files) {
-                Some(_) => Err(SqlError::exists(version)),
-                None => Ok(()),
-            }
-        })?;
-        answer::status(&format!("Version '{version}' of application package '{package}' created successfully."))
-    }
-
-    /// An application's files, as they are now.
-    fn files(&self, package: &str, source: &Source) -> Result<Files, SqlError> {
-        match source {
-            Source::Version(version) => {
-                let native = self.native_state();
-                let known = native.packages.get(package).and_then(|package| package.versions.get(version));
-                known.cloned().ok_or_else(|| SqlError::missing("Version", version))
-            }
-            Source::Stage(stage, folder) => {
-                let stage = self.filled(stage)?;
-                let inside = |path: &str| match folder.is_empty() {
-                    true => Some(path.to_owned()),
-                    false => path.strip_prefix(&format!("{folder}/")).map(str::to_owned),
-                };
-                let files = stage.files.iter().filter_map(|(path, file)| Some((inside(path)?, file.content.clone())));
-                Ok(files.collect())
-            }
-        }
     }
 
     async fn create_application(
@@ -302,52 +206,6 @@ impl Session {
         answer::status("Statement executed successfully.")
     }
 
-    fn create_repository(&self, path: &Path, if_not_exists: bool) -> Result<Rows, SqlError> {
-        let name = self.full_name(path)?;
-        {
-            let catalog = self.engine.catalog();
-            self.check_place(&catalog, &name)?;
-            catalog.check_schema(self.role(), &name.database, &name.schema, "CREATE IMAGE REPOSITORY")?;
-        }
-        let made = Repository { created: self.engine.now(), owner: self.role().to_owned() };
-        let full = name.to_string();
-        if self.native_state().repositories.contains_key(&full) {
-            return match if_not_exists {
-                true => answer::status(&format!("{} already exists, statement succeeded.", name.name)),
-                false => Err(SqlError::exists(full)),
-            };
-        }
-        self.change_native(Vec::new(), |native| {
-            native.repositories.insert(full, made);
-            Ok(())
-        })?;
-        answer::status(&format!("Image Repository {} successfully created.", name.name))
-    }
-
-    fn grant_repository(&self, privileges: &[String], path: &Path, role: String) -> Result<Rows, SqlError> {
-        let name = self.full_name(path)?.to_string();
-        if !self.native_state().repositories.contains_key(&name) {
-            return Err(SqlError::missing("Image repository", name));
-        }
-        if !self.engine.catalog().roles.contains_key(&role) {
-            return Err(SqlError::missing("Role", role));
-        }
-        let grants = privileges.iter().map(|privilege| Change::Grant {
-            grant: Grant {
-                role: role.clone(),
-                privilege: privilege.clone(),
-                kind: "IMAGE REPOSITORY".to_owned(),
-                name: name.clone(),
-                object: None,
-                created: self.engine.now(),
-                granted_by: self.role().to_owned(),
-            },
-        });
-        let grants = grants.collect();
-        self.engine.commit(Vec::new(), |_| Ok((grants, ())))?;
-        answer::status("Statement executed successfully.")
-    }
-
     fn call(&self, name: &Path, arguments: &[String]) -> Result<Rows, SqlError> {
         let joined = name.join(".");
         let one = |value: Value| {
@@ -384,74 +242,6 @@ impl Session {
         }
     }
 
-    /// The folder that a client of this machine puts a stage's files into.
-    fn inbox(&self, stage: &Stage) -> PathBuf {
-        self.engine.inbox.join(stage.id.to_string())
-    }
-
-    /// PUT, LS and REMOVE.
-    pub(super) fn transfer(&mut self, transfer: Transfer) -> Result<(Rows, Option<Value>), SqlError> {
-        match transfer {
-            Transfer::Put { file, stage, folder, overwrite, parallel } => {
-                let stage = self.filled(&stage)?;
-                let place = self.inbox(&stage).join(&folder);
-                std::fs::create_dir_all(&place)?;
-                let answer = json!({
-                    "command": "UPLOAD",
-                    "src_locations": [file],
-                    "stageInfo": { "locationType": "LOCAL_FS", "location": place, "path": "", "creds": {} },
-                    "autoCompress": false,
-                    "sourceCompression": "none",
-                    "overwrite": overwrite,
-                    "parallel": parallel,
-                    "threshold": 209_715_200,
-                    "encryptionMaterial": null,
-                });
-                Ok((answer::status("")?, Some(answer)))
-            }
-            Transfer::List { stage, folder } => {
-                let stage = self.filled(&stage)?;
-                let shown = stage.files.iter().filter(|(path, _)| path.starts_with(&folder)).map(|(path, file)| {
-                    vec![
-                        answer::text(format!("{}/{path}", stage.name.name.to_lowercase())),
-                        answer::count(u64::try_from(file.content.len()).unwrap_or(0)),
-                        // None is computed, as in directory tables.
-                        answer::text(""),
-                        answer::text(file.modified.to_string()),
-                    ]
-                });
-                let text = SnowType::TEXT;
-                let columns = [("name", text), ("size", answer::COUNT), ("md5", text), ("last_modified", text)];
-                Ok((answer::rows(&columns, shown.collect())?, None))
-            }
-            Transfer::Remove { stage: path, folder } => {
-                self.filled(&path)?;
-                let rows = self.remove_files(&crate::sql::objects::Location { stage: path, path: folder })?;
-                Ok((rows, None))
-            }
-        }
-    }
-
-    /// A stage with all that has been put into it.
-    fn filled(&self, path: &Path) -> Result<Stage, SqlError> {
-        let mut stage = self.stage(path, "READ")?;
-        let inbox = self.inbox(&stage);
-        if !inbox.is_dir() {
-            return Ok(stage);
-        }
-        let mut put = Vec::new();
-        gather(&inbox, &inbox, &mut put)?;
-        let modified = self.engine.now();
-        for (path, content) in put {
-            let content = String::from_utf8(content)
-                .map_err(|_| SqlError::unsupported(format!("the file {path}, which is no text, in a stage")))?;
-            stage.files.insert(path, File { content, modified });
-        }
-        self.put_stage(stage.clone())?;
-        std::fs::remove_dir_all(&inbox)?;
-        Ok(stage)
-    }
-
     /// A session that acts as an application, in its database.
     fn acting(&self, application: &str) -> Session {
         let mut inner = self.shadow();
@@ -482,18 +272,4 @@ impl Application {
         self.files = files;
         Ok(())
     }
-}
-
-/// All files below a folder, by their path in it.
-fn gather(root: &Folder, folder: &Folder, found: &mut Vec<(String, Vec<u8>)>) -> Result<(), SqlError> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            gather(root, &path, found)?;
-        } else {
-            let inside = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
-            found.push((inside, std::fs::read(&path)?));
-        }
-    }
-    Ok(())
 }

@@ -99,8 +99,8 @@ BEGIN
   IF (deployed IS NULL) THEN
     RETURN 'there is no service yet: call core.start()';
   END IF;
-  LET text STRING := (SELECT SYSTEM$GET_SERVICE_LOGS('state.snowmelt', 0, :container, :lines));
-  RETURN text;
+  LET said STRING := (SELECT SYSTEM$GET_SERVICE_LOGS('state.snowmelt', 0, :container, :lines));
+  RETURN said;
 END;
 $$;
 GRANT USAGE ON PROCEDURE core.logs(STRING, INTEGER) TO APPLICATION ROLE app_viewer;

@@ -7,7 +7,7 @@ LANGUAGE SQL
 AS $$
 BEGIN
   LET value STRING := (SELECT SYS_CONTEXT('SNOWFLAKE$APPLICATION', 'GET_CONFIGURATION_VALUE', :name));
-  RETURN COALESCE(NULLIF(:value, ''), :otherwise);
+  RETURN COALESCE(NULLIF(value, ''), otherwise);
 END;
 $$;
 
@@ -18,7 +18,7 @@ RETURNS STRING
 LANGUAGE SQL
 AS $$
 BEGIN
-  LET text STRING := '';
+  LET written STRING := '';
   LET listed RESULTSET := (
     SELECT
       '\n[[tables]]\nname = ' || TO_JSON(TO_VARIANT(source)) || '\n'
@@ -46,9 +46,9 @@ BEGIN
     ORDER BY name
   );
   FOR listing IN listed DO
-    text := text || listing.entry;
+    written := written || listing.entry;
   END FOR;
-  RETURN text;
+  RETURN written;
 END;
 $$;
 

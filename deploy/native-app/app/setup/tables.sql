@@ -50,7 +50,9 @@ BEGIN
     SELECT source FROM state.tables WHERE alias IS NOT NULL AND alias = COALESCE(:alias, alias)
   );
   FOR row_gone IN gone DO
-    EXECUTE IMMEDIATE 'DROP VIEW IF EXISTS ' || row_gone.source;
+    LET source STRING := row_gone.source;
+    CALL core.drop_streams(:source);
+    EXECUTE IMMEDIATE 'DROP VIEW IF EXISTS ' || source;
   END FOR;
   DELETE FROM state.tables WHERE alias IS NOT NULL AND alias = COALESCE(:alias, alias);
   RETURN alias;
