@@ -201,6 +201,8 @@ pub(crate) struct Catalog {
     pub(crate) grants: BTreeSet<access::Grant>,
     /// Roles granted: (role, to role or `USER name`).
     pub(crate) memberships: BTreeSet<(String, access::Grantee)>,
+    /// Application packages and applications.
+    pub(crate) native: crate::native::Native,
     /// The next object id.
     pub(crate) next_object: ObjectId,
     /// Number of the last commit.

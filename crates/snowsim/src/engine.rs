@@ -71,6 +71,8 @@ pub struct Engine {
     login_failures: Mutex<VecDeque<(String, String)>>,
     sessions: AtomicU64,
     objects: AtomicU64,
+    /// Where clients on this machine put the files of stages.
+    pub(crate) inbox: std::path::PathBuf,
     /// How long before they become visible commits are dated, nanoseconds.
     late: AtomicI64,
     /// Held as long as the account is open, so that no second process opens it.
@@ -154,6 +156,7 @@ impl Engine {
             warehouse_log: Mutex::new(VecDeque::new()),
             login_failures: Mutex::new(VecDeque::new()),
             sessions: AtomicU64::new(1),
+            inbox: data.join("inbox"),
             late: AtomicI64::new(0),
             _exclusive: exclusive,
         }))

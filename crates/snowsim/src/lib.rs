@@ -20,6 +20,7 @@ pub mod clock;
 pub mod engine;
 pub mod error;
 pub mod fault;
+mod native;
 mod result;
 mod server;
 pub mod session;

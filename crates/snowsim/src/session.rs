@@ -37,6 +37,7 @@ mod grants;
 mod insert;
 mod merge;
 mod names;
+mod native;
 mod parameters;
 mod query;
 mod relations;
@@ -66,6 +67,8 @@ pub struct Session {
     transaction: Option<Transaction>,
     last_query: Option<String>,
     temporary: Vec<crate::catalog::ObjectId>,
+    /// The installation that this session carries out.
+    setup: Option<Box<native::Setup>>,
 }
 
 /// A bind variable, as the driver sends it.
@@ -88,6 +91,8 @@ pub struct Outcome {
     pub statement_type: u32,
     /// UUID of the statement.
     pub query_id: String,
+    /// What a PUT tells the client to do.
+    pub transfer: Option<Parameter>,
 }
 
 impl std::fmt::Debug for Outcome {
@@ -181,6 +186,7 @@ impl Session {
             transaction: None,
             last_query: None,
             temporary: Vec::new(),
+            setup: None,
         })
     }
 
@@ -192,7 +198,13 @@ impl Session {
     pub async fn execute(&mut self, sql: &str, binds: &[Bind], describe_only: bool) -> Result<Outcome, SqlError> {
         let query_id = uuid::Uuid::new_v4().to_string();
         let statement = Statement { sql, binds, describe_only, query_id, usage: Mutex::new(None) };
+        if let Some(transfer) = crate::native::transfer::read(sql)? {
+            let ((columns, batches), transfer) = self.transfer(transfer)?;
+            self.last_query = Some(statement.query_id.clone());
+            return Ok(Outcome { columns, batches, statement_type: 0x4000, query_id: statement.query_id, transfer });
+        }
         let command = sql::parse(sql)?;
+        self.allowed_in_setup(&command)?;
         let (statement_type, rows) = Box::pin(self.run(command, &statement)).await?;
         let (columns, mut batches) = rows;
         if let Some(usage) = statement.usage.into_inner() {
@@ -204,7 +216,7 @@ impl Session {
             batches = Box::pin(RecordBatchStreamAdapter::new(schema, kept));
         }
         self.last_query = Some(statement.query_id.clone());
-        Ok(Outcome { columns, batches, statement_type, query_id: statement.query_id })
+        Ok(Outcome { columns, batches, statement_type, query_id: statement.query_id, transfer: None })
     }
 
     async fn run(&mut self, command: Command, statement: &Statement<'_>) -> Result<(u32, Rows), SqlError> {
@@ -222,6 +234,14 @@ impl Session {
             Command::Truncate { table, if_exists } => (DDL, self.truncate(&table, if_exists, statement).await?),
             Command::Show(show) => (SCL, self.show(&show)?),
             Command::Describe { kind, name } => (SCL, self.describe(kind, &name)?),
+            Command::Native(order)
+                if matches!(
+                    *order,
+                    crate::native::parse::Statement::Show { .. } | crate::native::parse::Statement::Call { .. }
+                ) =>
+            {
+                (SCL, self.native(*order, statement).await?)
+            }
             _ if statement.describe_only => (DDL, done("")?),
             Command::Begin => {
                 self.begin();

@@ -168,6 +168,8 @@ pub(crate) enum Command {
     Commit,
     Rollback,
     Show(Box<Show>),
+    /// A statement that only Native Apps have.
+    Native(Box<crate::native::parse::Statement>),
     Describe {
         kind: Kind,
         name: Path,

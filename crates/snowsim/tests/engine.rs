@@ -10,6 +10,8 @@ mod changes;
 mod crash;
 #[path = "engine/model.rs"]
 mod model;
+#[path = "engine/native.rs"]
+mod native;
 #[path = "engine/recorded.rs"]
 mod recorded;
 #[path = "engine/statements.rs"]

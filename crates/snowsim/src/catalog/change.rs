@@ -72,6 +72,8 @@ pub(crate) enum Change {
     GrantRole { role: String, to: Grantee },
     /// Takes a role away.
     RevokeRole { role: String, from: Grantee },
+    /// Replaces what the account has of Native Apps.
+    PutNative { native: Box<crate::native::Native> },
     /// A whole table with its kept history (snapshot of the journal).
     Table { image: Box<TableImage> },
     /// Object id counter (snapshot of the journal).
@@ -289,6 +291,7 @@ impl Catalog {
                 }
                 self.tables.insert(table.definition.id, table);
             }
+            Change::PutNative { native } => self.native = *native,
             Change::Counter { next_object } => self.next_object = self.next_object.max(next_object),
         }
         Ok(())
@@ -308,6 +311,8 @@ impl Catalog {
     }
 
     fn drop_schema(&mut self, database: &str, schema: &str) {
+        let inside = format!("{database}.{schema}.");
+        self.native.repositories.retain(|name, _| !name.starts_with(&inside));
         self.schemas.remove(&(database.to_owned(), schema.to_owned()));
         let objects: Vec<Object> = self.in_schema(database, schema).map(|(_, object)| *object).collect();
         for object in objects {
@@ -367,6 +372,7 @@ impl Catalog {
         changes.extend(self.stages.values().cloned().map(|stage| Change::PutStage { stage: Box::new(stage) }));
         changes.extend(self.grants.iter().cloned().map(|grant| Change::Grant { grant }));
         changes.extend(self.memberships.iter().cloned().map(|(role, to)| Change::GrantRole { role, to }));
+        changes.push(Change::PutNative { native: Box::new(self.native.clone()) });
         changes
     }
 }

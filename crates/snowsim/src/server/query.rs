@@ -227,6 +227,9 @@ impl Waiting<'_> {
         data.insert("returned".to_owned(), json!(result.total));
         data.insert("queryResultFormat".to_owned(), json!(result.format.word()));
         data.insert("queryContext".to_owned(), self.context());
+        if let Some(Value::Object(transfer)) = &answered.transfer {
+            data.extend(transfer.clone());
+        }
         if !result.chunks.is_empty() {
             let link = self.service.spool.link(result);
             data.insert("chunks".to_owned(), chunk::links(&self.origin, &link, result));

@@ -62,6 +62,8 @@ pub(crate) struct Answered {
     pub(crate) current: Current,
     pub(crate) parameters: Value,
     pub(crate) result: Arc<Spooled>,
+    /// What a PUT tells the client to do.
+    pub(crate) transfer: Option<Value>,
 }
 
 impl Statement {
@@ -272,6 +274,7 @@ fn scanned(service: &Service, statement: &Statement, session: &Session, order: &
         current: session.current(),
         parameters: answered.parameters.clone(),
         result: Arc::clone(&answered.result),
+        transfer: None,
     }))
 }
 
@@ -329,6 +332,7 @@ async fn one(
         current: session.current(),
         parameters: parameters::shown(session, &connection.dialect),
         result: Arc::new(result),
+        transfer: outcome.transfer,
     })
 }
 

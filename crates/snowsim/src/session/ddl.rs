@@ -68,6 +68,7 @@ impl Session {
             Command::AlterUser { name, if_exists, set, unset } => self.alter_user(&name, if_exists, set, &unset),
             Command::Drop { kind, name, if_exists } => self.drop_object(kind, &name, if_exists).await,
             Command::AlterWarehouse { name, options, turn } => self.alter_warehouse(name, &options, turn),
+            Command::Native(order) => self.native(*order, statement).await,
             Command::Grant { grant, privileges, on, to } => self.grant(grant, &privileges, on, to),
             Command::Comment { kind, name, column, comment, if_exists } => {
                 self.comment(kind, &name, column, &comment, if_exists)
@@ -92,7 +93,7 @@ impl Session {
         answer::status(&message)
     }
 
-    fn create_container(
+    pub(super) fn create_container(
         &mut self,
         kind: Kind,
         path: &Path,

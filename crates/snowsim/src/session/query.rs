@@ -76,7 +76,10 @@ impl Session {
         let catalog = self.engine.catalog();
         let known = catalog.warehouses.get(warehouse).cloned();
         let known = known.ok_or_else(|| SqlError::missing("Warehouse", warehouse))?;
-        catalog.check_container(self.role(), "WAREHOUSE", warehouse, "USAGE")?;
+        // An installation runs on the warehouse of whoever installs, with the rights of the app.
+        if self.setup.is_none() {
+            catalog.check_container(self.role(), "WAREHOUSE", warehouse, "USAGE")?;
+        }
         drop(catalog);
         let mut usage = statement.usage.lock();
         if usage.is_none() {

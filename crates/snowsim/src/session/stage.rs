@@ -95,7 +95,7 @@ impl Session {
         self.definition(&plain, name, super::table_create::columns_of(&specs)?)
     }
 
-    fn stage(&self, path: &[String], privilege: &str) -> Result<Stage, SqlError> {
+    pub(super) fn stage(&self, path: &[String], privilege: &str) -> Result<Stage, SqlError> {
         let catalog = self.engine.catalog();
         let found = match self.object(&catalog, path, privilege) {
             Ok((_, Object::Stage(id))) => catalog.stages.get(&id).cloned(),
@@ -131,7 +131,7 @@ impl Session {
         answer::status("Statement executed successfully.")
     }
 
-    fn put_stage(&self, stage: Stage) -> Result<(), SqlError> {
+    pub(super) fn put_stage(&self, stage: Stage) -> Result<(), SqlError> {
         self.engine.commit(Vec::new(), |_| Ok((vec![Change::PutStage { stage: Box::new(stage) }], ())))
     }
 

@@ -65,6 +65,7 @@ impl Session {
             transaction: None,
             last_query: self.last_query.clone(),
             temporary: Vec::new(),
+            setup: None,
         }
     }
 
@@ -81,7 +82,9 @@ impl Session {
             "CURRENT_SCHEMA" => or_null(&self.current.schema),
             "CURRENT_USER" => text(self.user.clone()),
             "CURRENT_ACCOUNT" | "CURRENT_ACCOUNT_NAME" => text(ACCOUNT),
-            "CURRENT_ORGANIZATION_NAME" => text("LOCAL"),
+            "CURRENT_ORGANIZATION_NAME" | "SYSTEM$RETURN_CURRENT_ORG_NAME" => text("LOCAL"),
+            // Where a person would look at it; nobody answers there.
+            "SYSTEM$GET_SNOWSIGHT_HOST" => text("https://snowsim.invalid"),
             "CURRENT_REGION" => text("LOCAL"),
             "CURRENT_VERSION" => text(VERSION),
             "CURRENT_SESSION" => text(self.number.to_string()),

@@ -23,6 +23,9 @@ fn statement(cursor: &mut Cursor) -> Result<Command, SqlError> {
     if cursor.at_end() {
         return Err(SqlError::new("000900", "42601", "SQL compilation error:\nEmpty SQL statement."));
     }
+    if let Some(native) = crate::native::parse::statement(cursor)? {
+        return Ok(Command::Native(Box::new(native)));
+    }
     if ["SELECT", "WITH", "VALUES"].iter().any(|word| cursor.peek(&[word]))
         || cursor.parser.peek_token_ref().token == Token::LParen
     {
